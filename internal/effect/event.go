@@ -1,0 +1,62 @@
+package effect
+
+import "time"
+
+// Event is one thing that happened in a run. Exactly one of the pointers that
+// belong to its Type is set.
+type Event struct {
+	Time time.Time
+	Type EventType
+
+	Op       *Op       // OpStart, OpProgress, OpEnd
+	Result   *Result   // OpEnd
+	Progress *Progress // OpProgress
+	Step     *Step     // StepStart, StepEnd
+	Log      *Log      // LogLine
+}
+
+// EventType says what happened.
+type EventType string
+
+// The types.
+const (
+	OpStart    EventType = "op_start"
+	OpProgress EventType = "op_progress"
+	OpEnd      EventType = "op_end"
+	StepStart  EventType = "step_start"
+	StepEnd    EventType = "step_end"
+	LogLine    EventType = "log"
+)
+
+// Progress is how far a streaming call has come.
+type Progress struct {
+	Text    string // what it is doing now, such as "Step 2/4 : COPY app /app"
+	Current int64  // bytes done
+	Total   int64  // bytes in all; 0 when that is not known
+}
+
+// Step is a named part of a recipe.
+type Step struct {
+	Name     string
+	Path     []string // the names of the steps around it and its own, outermost first
+	Branch   string   // the parallel branch it runs in
+	Where    string
+	Duration time.Duration // StepEnd
+	Err      error         // StepEnd, when it failed
+}
+
+// Log is a line that the recipe wrote.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Text   string
+	Fields []Arg
+	Where  string
+	Path   []string
+	Branch string
+}
+
+// Sink receives a run's events, in order, one at a time. It must not block for
+// long: the run waits for it.
+type Sink interface {
+	Event(Event)
+}

@@ -1,0 +1,167 @@
+package effect
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// Guard looks at an Op before it is done. An error stops it: nothing is sent,
+// and the recipe gets the error.
+type Guard interface {
+	Allow(ctx context.Context, op *Op) error
+}
+
+// Gate is where a run's calls pass. It numbers them, shows them to its guards
+// and sinks, bounds them in time, and decides what an error means: refused, or
+// not known. It is safe for concurrent use.
+type Gate struct {
+	clock  clock.Clock
+	guards []Guard
+
+	mu      sync.Mutex
+	sinks   []Sink
+	seq     int
+	changed int
+}
+
+// NewGate returns a gate that stamps events with clk.
+func NewGate(clk clock.Clock, guards []Guard, sinks ...Sink) *Gate {
+	return &Gate{clock: clk, guards: guards, sinks: sinks}
+}
+
+// Emit shows ev to the sinks, stamped with the time. Steps and log lines come
+// this way; calls are emitted by Do.
+func (g *Gate) Emit(ev Event) {
+	ev.Time = g.clock.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.sinks {
+		s.Event(ev)
+	}
+}
+
+// Effects returns how many calls changed, or may have changed, the world.
+func (g *Gate) Effects() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changed
+}
+
+// Calls returns how many calls have reached the gate.
+func (g *Gate) Calls() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seq
+}
+
+// Do passes op through the gate: call is run unless a guard objects, under
+// op.Timeout. call reports progress and its outcome through its context: see
+// Report, Note and Unaltered.
+func (g *Gate) Do(ctx context.Context, op *Op, call func(context.Context) error) error {
+	g.mu.Lock()
+	g.seq++
+	op.Seq = g.seq
+	g.mu.Unlock()
+	op.Start = g.clock.Now()
+	g.Emit(Event{Type: OpStart, Op: op})
+
+	tr := &track{gate: g, op: op}
+	err := g.allow(ctx, op)
+	if err == nil {
+		err = tr.run(ctx, call)
+	} else {
+		tr.result.Outcome = Refused
+	}
+	tr.result.Err = err
+	tr.result.Duration = g.clock.Now().Sub(op.Start)
+	if tr.result.Changed(op) {
+		g.mu.Lock()
+		g.changed++
+		g.mu.Unlock()
+	}
+	g.Emit(Event{Type: OpEnd, Op: op, Result: &tr.result})
+	return err
+}
+
+func (g *Gate) allow(ctx context.Context, op *Op) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, guard := range g.guards {
+		if err := guard.Allow(ctx, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// track is what the gate knows of one call under way.
+type track struct {
+	gate   *Gate
+	op     *Op
+	result Result
+}
+
+type trackKey struct{}
+
+func (t *track) run(ctx context.Context, call func(context.Context) error) error {
+	t.result.Outcome = OK
+	callCtx := context.WithValue(ctx, trackKey{}, t)
+	if t.op.Timeout > 0 {
+		var cancel context.CancelFunc
+		callCtx, cancel = context.WithTimeoutCause(callCtx, t.op.Timeout,
+			failure.New(failure.Timeout, "no answer within %s", t.op.Timeout))
+		defer cancel()
+	}
+	err := call(callCtx)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		if cause := context.Cause(callCtx); cause != nil {
+			err = cause
+		}
+	}
+	t.result.Outcome = Refused
+	if t.op.Class.Mutates() && lostReply(err) {
+		t.result.Outcome = Unknown
+	}
+	return err
+}
+
+// lostReply reports whether err leaves open if the call took effect: the
+// request may have been sent, and no answer came.
+func lostReply(err error) bool {
+	switch failure.KindOf(err) {
+	case failure.Unknown, failure.Timeout, failure.Cancelled:
+		return true
+	}
+	return false
+}
+
+// Report shows how far the call under ctx has come. Outside of a call it does
+// nothing.
+func Report(ctx context.Context, p Progress) {
+	if t, ok := ctx.Value(trackKey{}).(*track); ok {
+		t.gate.Emit(Event{Type: OpProgress, Op: t.op, Progress: &p})
+	}
+}
+
+// Note says in a few words what came of the call under ctx.
+func Note(ctx context.Context, summary string) {
+	if t, ok := ctx.Value(trackKey{}).(*track); ok {
+		t.result.Summary = summary
+	}
+}
+
+// Unaltered says that the call under ctx found the world as wanted and changed
+// nothing, as the engine's 304 does.
+func Unaltered(ctx context.Context) {
+	if t, ok := ctx.Value(trackKey{}).(*track); ok {
+		t.result.Outcome = Unchanged
+	}
+}
