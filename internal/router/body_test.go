@@ -123,3 +123,40 @@ func TestAnEarlyRefusalReachesTheClient(t *testing.T) {
 		t.Errorf("%v %v", resp, err)
 	}
 }
+
+func TestASmallBodyIsSentOnOnceItIsWhole(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s)
+	asked := make(chan struct{}, 2)
+	b := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		http.Error(w, "not read", http.StatusMethodNotAllowed)
+	})
+	s.list("app", b.URL)
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for range 2 { // the connection is good for another request afterwards
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 8\r\n\r\nhalf")
+		eventually(t, "the request under way", func() bool {
+			r.router.proxy.active.mu.Lock()
+			defer r.router.proxy.active.mu.Unlock()
+			return r.router.proxy.active.n > 0
+		})
+		select {
+		case <-asked:
+			t.Fatal("the backend was asked before the body was there")
+		default:
+		}
+		fmt.Fprint(conn, "half")
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil || resp.StatusCode != http.StatusMethodNotAllowed || resp.Close {
+			t.Fatalf("%v %v", resp, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		<-asked
+	}
+}

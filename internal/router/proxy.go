@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,14 +100,36 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(rec, http.StatusMethodNotAllowed, "CONNECT is not served here")
 		return
 	}
-	if r.ContentLength != 0 {
-		// Without this net/http swallows up to 256 KiB of a body that is still
-		// coming when the response begins: a backend that answers while it reads
-		// would silently lose them. HTTP/2 does it right anyway.
-		_ = http.NewResponseController(w).EnableFullDuplex()
+	if err := takeBody(rec, r); err != nil {
+		refuse(rec, http.StatusBadRequest, "the request's body broke off: "+err.Error())
+		return
 	}
 	x.keys = lookups(x.host)
 	p.rp.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}
+
+// smallBody is up to where a body is read whole before the request is sent on.
+const smallBody = 64 << 10
+
+// takeBody makes r's body fit to be sent on while the response may already be
+// coming. A small one is read first: a backend that answers without reading it
+// would leave net/http with a body half read, upon which it closes the client's
+// connection without having said so, and the client's next request fails. For
+// others, without full duplex, net/http swallows up to 256 KiB of what is still
+// coming when the response begins: a backend that answers while it reads would
+// silently lose them. HTTP/2 does both right anyway.
+func takeBody(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case r.ContentLength > smallBody || r.ContentLength < 0:
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	case r.ContentLength > 0:
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return nil
 }
 
 // rewrite sets the forwarding headers. The Host header stays the client's, and

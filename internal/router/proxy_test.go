@@ -305,7 +305,7 @@ func TestAClientThatGoesAwayIsNotTheBackendsFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100\r\n\r\nhalf")
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 100000\r\n\r\nhalf")
 	<-arrived
 	_ = conn.Close()
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"sort"
@@ -26,7 +27,8 @@ func handler(o options) http.Handler {
 	}
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		line := fmt.Sprintf("app %s on %s", o.version, host)
 		if db.linked() {
 			said, err := db.ask(r.Context())
@@ -37,7 +39,9 @@ func handler(o options) http.Handler {
 			line += ", " + said
 		}
 		fmt.Fprintln(w, line)
-	})
+	}
+	mux.HandleFunc("GET /{$}", answer)
+	mux.HandleFunc("POST /{$}", answer)
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, o.version)
 	})
