@@ -1,0 +1,14 @@
+local function sieve(n) local p, out = {}, {} for i = 2, n do p[i] = true end for i = 2, n do if p[i] then out[#out + 1] = i for j = i * i, n, i do p[j] = false end end end return out end
+print(table.concat(sieve(60), " "))
+local function queens(n) local count, cols, d1, d2 = 0, {}, {}, {} local function place(r) if r > n then count = count + 1 return end for c = 1, n do if not cols[c] and not d1[r + c] and not d2[r - c] then cols[c], d1[r + c], d2[r - c] = true, true, true place(r + 1) cols[c], d1[r + c], d2[r - c] = nil, nil, nil end end end place(1) return count end
+print(queens(4), queens(6))
+local function gcd(a, b) while b ~= 0 do a, b = b, a % b end return a end print(gcd(48, 36), gcd(17, 5), gcd(0, 9))
+local memo = {} local function fib(n) if n < 2 then return n end if memo[n] then return memo[n] end local v = fib(n - 1) + fib(n - 2) memo[n] = v return v end print(fib(80), fib(30))
+local function qsort(t) if #t <= 1 then return t end local p, l, r = t[1], {}, {} for i = 2, #t do if t[i] < p then l[#l + 1] = t[i] else r[#r + 1] = t[i] end end l, r = qsort(l), qsort(r) l[#l + 1] = p for _, v in ipairs(r) do l[#l + 1] = v end return l end print(table.concat(qsort({5, 3, 8, 1, 9, 2, 7, 3}), ","))
+local function matmul(a, b) local c = {} for i = 1, #a do c[i] = {} for j = 1, #b[1] do local s = 0 for k = 1, #b do s = s + a[i][k] * b[k][j] end c[i][j] = s end end return c end local m = matmul({{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}) print(m[1][1], m[1][2], m[2][1], m[2][2])
+local function hanoi(n, a, b, c, out) if n > 0 then hanoi(n - 1, a, c, b, out) out[#out + 1] = a .. c hanoi(n - 1, b, a, c, out) end return out end print(table.concat(hanoi(3, "A", "B", "C", {}), " "))
+local function tree(d) if d == 0 then return {} end return {tree(d - 1), tree(d - 1)} end local function check(t) return t[1] and 1 + check(t[1]) + check(t[2]) or 1 end print(check(tree(8)))
+local function bin(n) local s = "" repeat s = (n % 2) .. s n = (n - n % 2) / 2 until n == 0 return s end print(bin(10), bin(255), bin(0))
+local function lev(a, b) local p = {} for j = 0, #b do p[j] = j end for i = 1, #a do local prev = p[0] p[0] = i for j = 1, #b do local t = p[j] p[j] = math.min(p[j] + 1, p[j - 1] + 1, prev + (a:sub(i, i) == b:sub(j, j) and 0 or 1)) prev = t end end return p[#b] end print(lev("kitten", "sitting"), lev("", "abc"), lev("same", "same"))
+local function collatz(n) local c = 0 while n ~= 1 do n = n % 2 == 0 and n / 2 or 3 * n + 1 c = c + 1 end return c end print(collatz(27), collatz(1), collatz(97))
+local roman = function(n) local r = "" for _, p in ipairs({{1000, "M"}, {900, "CM"}, {500, "D"}, {400, "CD"}, {100, "C"}, {90, "XC"}, {50, "L"}, {40, "XL"}, {10, "X"}, {9, "IX"}, {5, "V"}, {4, "IV"}, {1, "I"}}) do while n >= p[1] do r = r .. p[2] n = n - p[1] end end return r end print(roman(1994), roman(2024), roman(49))
