@@ -26,9 +26,11 @@ const (
 	Unhealthy   Kind = "unhealthy"        // a container did not become, or stay, healthy
 	Denied      Kind = "denied"           // a guard or the operator's configuration refuses it
 	Limit       Kind = "limit"            // the recipe ran past a budget
+	NotModelled Kind = "not_modelled"     // the simulated world does not know the call: the rehearsal ends there
 	Refused     Kind = "refused"          // the server refused the call for a reason of its own
 	Unknown     Kind = "unknown"          // the call may or may not have taken effect
 	Cancelled   Kind = "cancelled"        // Ctrl-C, SIGTERM
+	Output      Kind = "output"           // the results could not be written
 	Internal    Kind = "internal"         // a bug in mepc-run
 )
 
@@ -46,6 +48,7 @@ var table = [...]info{
 	{Syntax, 3, "the recipe does not compile"},
 	{Invalid, 4, "a parameter, option or argument is wrong"},
 	{Script, 5, "the recipe raised an error of its own"},
+	{Output, 6, "the run is done, but its results could not be written"},
 	{NotFound, 10, "the named image, container, key or file does not exist"},
 	{Conflict, 11, "it exists already, or someone else changed it first"},
 	{Unhealthy, 12, "a container did not become or stay healthy"},
@@ -56,6 +59,7 @@ var table = [...]info{
 	{Auth, 21, "credentials or TLS were refused"},
 	{Denied, 22, "a guard or the operator's configuration refuses it"},
 	{Limit, 23, "the recipe ran past a budget"},
+	{NotModelled, 24, "a rehearsal came to a call that its simulated world does not know"},
 	{Internal, 70, "a bug in mepc-run"},
 	{Cancelled, 130, "interrupted by Ctrl-C or SIGTERM"},
 }

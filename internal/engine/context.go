@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// BuildContext is a directory as a build sees it: without what .dockerignore
+// names.
+type BuildContext struct {
+	Bytes int64 // of all its files
+	Files int
+
+	dir     string
+	entries []contextEntry
+}
+
+type contextEntry struct {
+	name string // relative, with slashes
+	info fs.FileInfo
+}
+
+// BuildContext reads the directory dir; dockerfile is relative to it and must
+// be there. Everything that could fail before the first byte is sent fails
+// here: a file that cannot be read is an error, not one file less.
+func (w *World) BuildContext(dir, dockerfile string) (*BuildContext, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, missing(err, "build context")
+	}
+	dockerfile = filepath.Clean(dockerfile)
+	if !filepath.IsLocal(dockerfile) {
+		return nil, failure.New(failure.Invalid, "the Dockerfile %s is not within the build context %s", dockerfile, dir)
+	}
+	info, err := os.Stat(filepath.Join(dir, dockerfile))
+	if err != nil {
+		return nil, missing(err, "Dockerfile")
+	}
+	if !info.Mode().IsRegular() {
+		return nil, failure.New(failure.Invalid, "the Dockerfile %s is not a file", filepath.Join(dir, dockerfile))
+	}
+	ignored, err := readIgnore(dir, filepath.ToSlash(dockerfile))
+	if err != nil {
+		return nil, err
+	}
+	c := &BuildContext{dir: dir}
+	if err := filepath.WalkDir(dir, c.visit(ignored)); err != nil {
+		return nil, fmt.Errorf("read the build context: %w", err)
+	}
+	return c, nil
+}
+
+func missing(err error, what string) error {
+	kind := failure.Invalid
+	if errors.Is(err, fs.ErrNotExist) {
+		kind = failure.NotFound
+	}
+	return failure.Wrap(kind, err, "%s", what).
+		WithHint("paths are relative to the directory in which mepc-run was started")
+}
+
+// readIgnore reads .dockerignore. It cannot take away the two files that the
+// build itself needs.
+func readIgnore(dir, dockerfile string) (*patternmatcher.PatternMatcher, error) {
+	f, err := os.Open(filepath.Join(dir, ".dockerignore"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return patternmatcher.New(nil)
+	}
+	if err != nil {
+		return nil, missing(err, ".dockerignore")
+	}
+	defer f.Close()
+	patterns, err := ignorefile.ReadAll(f)
+	if err == nil {
+		var m *patternmatcher.PatternMatcher
+		if m, err = patternmatcher.New(append(patterns, "!.dockerignore", "!"+dockerfile)); err == nil {
+			return m, nil
+		}
+	}
+	return nil, failure.Wrap(failure.Invalid, err, "%s", f.Name())
+}
+
+func (c *BuildContext) visit(ignored *patternmatcher.PatternMatcher) fs.WalkDirFunc {
+	return func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(c.dir, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		skip, err := ignored.MatchesOrParentMatches(rel)
+		if err != nil {
+			return err
+		}
+		if skip {
+			if d.IsDir() && !mayReturn(ignored, rel) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case info.Mode().IsRegular():
+			f, err := os.Open(path) // whether it can be read
+			if err != nil {
+				return err
+			}
+			f.Close()
+			c.Bytes += info.Size()
+			c.Files++
+		case !info.IsDir() && info.Mode()&fs.ModeSymlink == 0:
+			return nil // sockets, pipes and devices, as docker build
+		}
+		c.entries = append(c.entries, contextEntry{name: filepath.ToSlash(rel), info: info})
+		return nil
+	}
+}
+
+// mayReturn reports whether a pattern that begins with ! may bring back
+// something below the ignored directory dir.
+func mayReturn(ignored *patternmatcher.PatternMatcher, dir string) bool {
+	if !ignored.Exclusions() {
+		return false
+	}
+	for _, p := range ignored.Patterns() {
+		if !p.Exclusion() {
+			continue
+		}
+		if text := p.String(); strings.HasPrefix(text+string(filepath.Separator), dir+string(filepath.Separator)) || strings.ContainsAny(text, "*?[") {
+			return true
+		}
+	}
+	return false
+}
+
+// Tar writes the context to w. Everything belongs to root, as with docker
+// build, so that an image does not depend on who built it.
+func (c *BuildContext) Tar(w io.Writer) error {
+	t := tar.NewWriter(w)
+	for _, e := range c.entries {
+		if err := c.add(t, e); err != nil {
+			return fmt.Errorf("read the build context: %w", err)
+		}
+	}
+	return t.Close()
+}
+
+func (c *BuildContext) add(t *tar.Writer, e contextEntry) error {
+	path := filepath.Join(c.dir, filepath.FromSlash(e.name))
+	link := ""
+	if e.info.Mode()&fs.ModeSymlink != 0 {
+		var err error
+		if link, err = os.Readlink(path); err != nil {
+			return err
+		}
+	}
+	h, err := tar.FileInfoHeader(e.info, link)
+	if err != nil {
+		return err
+	}
+	h.Name, h.Uid, h.Gid, h.Uname, h.Gname = e.name, 0, 0, "", ""
+	h.Format = tar.FormatPAX
+	if e.info.IsDir() {
+		h.Name += "/"
+	}
+	if err := t.WriteHeader(h); err != nil || !e.info.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.Copy(t, io.LimitReader(f, h.Size))
+	if err == nil && n < h.Size {
+		err = fmt.Errorf("%s became shorter while it was read", path)
+	}
+	return err
+}

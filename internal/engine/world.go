@@ -1,0 +1,113 @@
+// Package engine is the only constructor of clients: to Docker engines, to
+// Redis, to anything that speaks HTTP or TCP. A World says where their bytes
+// go; Live's go to real sockets. Start with World.
+package engine
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/clock"
+)
+
+// Options says which servers a run talks to when the recipe names none.
+type Options struct {
+	Docker DockerEndpoint // zero: as the docker CLI finds its own
+	Redis  string         // URL; empty: REDIS_URL, else redis://127.0.0.1:6379
+	// InsecureTCP allows engines over tcp without TLS on addresses that are not
+	// loopback: whoever reaches such an engine is root on its machine.
+	InsecureTCP bool
+	// Getenv reads the environment; nil: an empty one.
+	Getenv func(string) string
+}
+
+// DockerEndpoint is where an engine is and how to prove who we are.
+type DockerEndpoint struct {
+	Host      string // unix:///var/run/docker.sock, tcp://10.0.0.5:2376 or ssh://deploy@host
+	Context   string // the name of a Docker context, instead of Host
+	CertPath  string // a directory with ca.pem, cert.pem, key.pem
+	CA        string // or the files one by one
+	Cert      string
+	Key       string
+	TLSVerify bool // whether the engine's certificate is checked; with certificates given it always is
+}
+
+// World makes the clients of one run. It is safe for concurrent use. Close it
+// when the run is over.
+type World struct {
+	opts  Options
+	clock clock.Clock
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	// What carries HTTP to an engine, what carries it elsewhere, and how a Redis
+	// client is made: Rehearsal puts its own in their place.
+	dockerWire  func(t target, wire *http.Transport) (http.RoundTripper, error)
+	httpWire    func(*http.Transport)
+	redisClient func(t *redisTarget) (redis.UniversalClient, error)
+	noTakeover  bool    // connections to engines cannot be taken over, past dockerWire
+	drafts      *drafts // where files are written; nil: on disk
+
+	mu      sync.Mutex
+	engines map[DockerEndpoint]*dockerEngine
+	stores  map[string]redis.UniversalClient
+}
+
+// Live returns the real world.
+func Live(opts Options) *World {
+	if opts.Getenv == nil {
+		opts.Getenv = func(string) string { return "" }
+	}
+	d := &net.Dialer{Timeout: 10 * time.Second}
+	w := &World{
+		opts: opts, clock: clock.Wall{}, dial: d.DialContext,
+		dockerWire: func(_ target, wire *http.Transport) (http.RoundTripper, error) { return wire, nil },
+		httpWire:   func(*http.Transport) {},
+		engines:    map[DockerEndpoint]*dockerEngine{}, stores: map[string]redis.UniversalClient{},
+	}
+	w.redisClient = func(t *redisTarget) (redis.UniversalClient, error) {
+		conf, err := t.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		return t.client(w.redisDialer(conf)), nil
+	}
+	return w
+}
+
+// Clock returns the world's time.
+func (w *World) Clock() clock.Clock { return w.clock }
+
+// Dial connects to address, for TCP probes.
+func (w *World) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return w.dial(ctx, network, address)
+}
+
+// Transport returns a new HTTP transport whose connections this world makes.
+// It takes no proxy from the environment. The caller closes its idle
+// connections.
+func (w *World) Transport() *http.Transport {
+	t := &http.Transport{
+		DialContext: w.dial, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, MaxIdleConns: 100, IdleConnTimeout: 30 * time.Second,
+	}
+	w.httpWire(t)
+	return t
+}
+
+// Close closes every client.
+func (w *World) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.engines {
+		e.wire.CloseIdleConnections()
+	}
+	for _, c := range w.stores {
+		c.Close()
+	}
+	clear(w.engines)
+	clear(w.stores)
+}

@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Epoch is when a world starts whose State does not say.
+func Epoch() time.Time { return epoch }
+
+// RedisKey returns one key of one database; ok is false when it is not there.
+// It costs nothing for the other keys, as State does.
+func (w *World) RedisKey(db int, name string) (k RedisKey, ok bool, err error) {
+	w.store.mu.Lock()
+	unused := w.store.mini == nil
+	w.store.mu.Unlock()
+	if unused {
+		return k, false, nil
+	}
+	d := w.store.redis().DB(db)
+	if !d.Exists(name) {
+		return k, false, nil
+	}
+	k, err = readKey(d, name)
+	if err != nil {
+		return k, false, fmt.Errorf("redis key %q: %w", name, err)
+	}
+	k.TTL = Duration(d.TTL(name))
+	return k, true, nil
+}
+
+// State returns what is on the engine now, in the order of World.State.
+func (e *Engine) State() EngineState {
+	e.world.lock()
+	defer e.world.unlock()
+	return e.state()
+}
+
+// AskAdmin answers req as the admin server of a router on this world's Redis
+// does, whatever its address.
+func (w *World) AskAdmin(req *http.Request) (*http.Response, error) {
+	return w.askAdmin(req).response(req), nil
+}
+
+// KnowsCommand reports whether the world's Redis has a command of this name. What
+// it does not know must not be put into a transaction: unlike a real one it
+// would go on without.
+func (w *World) KnowsCommand(name string) bool {
+	w.store.mu.Lock()
+	srv := w.store.open().Server()
+	w.store.mu.Unlock()
+	if srv == nil { // it is made with the first connection
+		c, err := w.DialRedis(context.Background(), "tcp", "")
+		if err != nil {
+			return true // it is down, and will say so
+		}
+		c.Close()
+		srv = w.store.redis().Server()
+	}
+	return srv.IsRegisteredCommand(name)
+}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// RedisEntry is one entry of a stream.
+type RedisEntry struct {
+	ID     string   `json:"id"`
+	Values []string `json:"values"` // name, value, name, value ...
+}
+
+// put writes the key.
+func (k RedisKey) put(db *miniredis.RedisDB, name string) error {
+	kinds := 0
+	var err error
+	if k.String != nil {
+		kinds++
+		err = db.Set(name, *k.String)
+	}
+	if k.List != nil {
+		kinds++
+		if len(k.List) > 0 {
+			_, err = db.Push(name, k.List...)
+		}
+	}
+	if k.Set != nil {
+		kinds++
+		if len(k.Set) > 0 {
+			_, err = db.SetAdd(name, k.Set...)
+		}
+	}
+	if k.Hash != nil {
+		kinds++
+		for field, v := range k.Hash {
+			db.HSet(name, field, v)
+		}
+	}
+	if k.ZSet != nil {
+		kinds++
+		for member, score := range k.ZSet {
+			_, err = db.ZAdd(name, score, member)
+		}
+	}
+	if k.Stream != nil {
+		kinds++
+		for _, e := range k.Stream {
+			if _, err = db.XAdd(name, e.ID, e.Values); err != nil {
+				return err
+			}
+		}
+	}
+	if kinds != 1 {
+		return errors.New("exactly one of string, list, set, hash, zset and stream is needed")
+	}
+	return err
+}
+
+// readKey reads a key of any type that a State can hold.
+func readKey(db *miniredis.RedisDB, name string) (k RedisKey, err error) {
+	switch t := db.Type(name); t {
+	case "string":
+		var s string
+		s, err = db.Get(name)
+		k.String = &s
+	case "list":
+		k.List, err = db.List(name)
+	case "set":
+		k.Set, err = db.Members(name)
+	case "zset":
+		k.ZSet, err = db.SortedSet(name)
+	case "hash":
+		var fields []string
+		fields, err = db.HKeys(name)
+		k.Hash = make(map[string]string, len(fields))
+		for _, f := range fields {
+			k.Hash[f] = db.HGet(name, f)
+		}
+	case "stream":
+		var entries []miniredis.StreamEntry
+		entries, err = db.Stream(name)
+		for _, e := range entries {
+			k.Stream = append(k.Stream, RedisEntry{e.ID, e.Values})
+		}
+	default:
+		err = fmt.Errorf("%sthe type %q in a State", NotModelled, t)
+	}
+	return k, err
+}

@@ -1,0 +1,171 @@
+package sim
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// router is a reverse proxy that reads the routing list for every request. It
+// believes a dead set as Hipache does, by index alone, and does not try a second
+// backend: it is the strictest judge of a recipe there is.
+type router struct {
+	address string
+	admin   string
+	next    map[string]int // where the round robin of each list stands
+}
+
+// deadFor is how long a backend that could not be dialled is out.
+const deadFor = 30 * time.Second
+
+// routeKeys are the keys under which a host may be listed, most particular first.
+func routeKeys(host string) []string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	keys := []string{host}
+	labels := strings.Split(host, ".")
+	for i := 1; i < len(labels); i++ {
+		keys = append(keys, "*."+strings.Join(labels[i:], "."))
+	}
+	return append(keys, "*")
+}
+
+func (w *World) askRouter(r *router, req *http.Request) (answer, error) {
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	if w.redisDown() {
+		return answer{status: http.StatusServiceUnavailable, body: "the router cannot read its lists\n"}, nil
+	}
+	keys := routeKeys(host)
+	var list []string
+	var key string
+	for _, key = range keys {
+		if list = w.store.list("frontend:" + key); len(list) > 0 {
+			break
+		}
+	}
+	if len(list) < 2 {
+		return answer{status: http.StatusNotFound, body: "no backend is listed for " + host + "\n"}, nil
+	}
+	index, backend, ok := r.pick(w, keys[0], key, list[1:])
+	if !ok {
+		return answer{status: http.StatusBadGateway, body: "all backends of " + host + " are marked dead\n"}, nil
+	}
+	now := w.lock()
+	p, err := w.reach("tcp", backendAddress(backend), now)
+	if err == nil && p.router != nil {
+		err = refused("tcp", backend)
+	}
+	w.unlock()
+	if err != nil {
+		w.store.markDead(keys[0], backend, index, len(list)-1)
+		return answer{status: http.StatusBadGateway, body: "dial " + backend + ": " + err.Error() + "\n"}, nil
+	}
+	a, err := w.ask(p, req)
+	if err != nil || a.drop {
+		return answer{status: http.StatusBadGateway, body: "backend " + backend + " cut the connection\n"}, nil
+	}
+	return a, nil
+}
+
+// pick takes the next backend that is not dead.
+func (r *router) pick(w *World, host, key string, backends []string) (int, string, bool) {
+	dead, _ := w.store.redis().DB(0).Members("dead:" + host)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.next == nil {
+		r.next = map[string]int{}
+	}
+	for range backends {
+		i := r.next[key] % len(backends)
+		r.next[key] = i + 1
+		if !slices.Contains(dead, strconv.Itoa(i)) {
+			return i, backends[i], true
+		}
+	}
+	return 0, "", false
+}
+
+func (w *World) redisDown() bool {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	return w.store.down
+}
+
+func (s *store) markDead(host, backend string, index, length int) {
+	db := s.redis().DB(0)
+	if _, err := db.SetAdd("dead:"+host, strconv.Itoa(index)); err != nil {
+		return // the key is something else: a router could not mark it either
+	}
+	db.SetTTL("dead:"+host, deadFor)
+	s.redis().Publish("dead", host+";"+backend+";"+strconv.Itoa(index)+";"+strconv.Itoa(length))
+}
+
+// backendAddress takes host and port from a backend's URL.
+func backendAddress(url string) string {
+	rest := url
+	if i := strings.Index(rest, "://"); i >= 0 {
+		rest = rest[i+3:]
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	if _, _, err := net.SplitHostPort(rest); err != nil {
+		rest = net.JoinHostPort(rest, "80")
+	}
+	return rest
+}
+
+// askAdmin answers GET /-/inflight of mepc-run's own router: no request is ever
+// in flight, for an answer comes at once.
+func (w *World) askAdmin(req *http.Request) answer {
+	if req.URL.Path != "/-/inflight" {
+		return answer{status: http.StatusNotFound, body: NotModelled + req.Method + " " + req.URL.Path + " of a router's admin server\n"}
+	}
+	type backend struct {
+		URL      string   `json:"url"`
+		Listed   bool     `json:"listed"`
+		In       []string `json:"frontends"`
+		InFlight int      `json:"in_flight"`
+		Total    int      `json:"total"`
+		Errors   int      `json:"errors"`
+	}
+	out := struct {
+		Source    string    `json:"source"`
+		At        time.Time `json:"at"`
+		Backends  []backend `json:"backends"`
+		Frontends []string  `json:"frontends"`
+	}{Source: "redis", At: w.clock.Now(), Backends: []backend{}, Frontends: []string{}}
+	if w.redisDown() {
+		out.Source = "last-known-good"
+	}
+	listed := map[string][]string{}
+	var urls []string
+	for _, key := range w.store.redis().DB(0).Keys() {
+		host, ok := strings.CutPrefix(key, "frontend:")
+		if list := w.store.list(key); ok && len(list) > 0 {
+			for _, u := range list[1:] {
+				if listed[u] == nil {
+					urls = append(urls, u)
+				}
+				if !slices.Contains(listed[u], host) {
+					listed[u] = append(listed[u], host)
+				}
+			}
+		}
+	}
+	if asked := req.URL.Query()["backend"]; len(asked) > 0 {
+		urls = asked
+	}
+	for _, u := range urls {
+		out.Backends = append(out.Backends, backend{URL: u, Listed: listed[u] != nil, In: notNil(listed[u])})
+	}
+	b, _ := json.Marshal(out) // strings and numbers
+	return answer{status: http.StatusOK, body: string(b) + "\n", header: map[string]string{"Content-Type": "application/json"}}
+}
