@@ -1,0 +1,129 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+func logsFunc() runtime.Func {
+	return runtime.Func{
+		Name: "logs", Class: runtime.Read,
+		Doc:  "Reads what a container has written, its errors among its output, in the order of writing.",
+		From: "GET /containers/{id}/logs", Returns: "the text; lines end with \\n",
+		Raises: reads(failure.Invalid, failure.NotFound), Example: `log(docker.logs("app-blue", {tail = 20}))`,
+		Call: runtime.Effect((*Engine).logs),
+	}
+}
+
+type logsArgs struct {
+	Container  string         `lua:"container,pos,required,target" doc:"its name or ID"`
+	Tail       int            `lua:"tail" default:"1000" min:"0" doc:"how many lines, from the end; 0 is all"`
+	Since      *time.Duration `lua:"since" doc:"only what was written in this time until now"`
+	Stdout     bool           `lua:"stdout" default:"true" doc:"its output"`
+	Stderr     bool           `lua:"stderr" default:"true" doc:"its errors"`
+	Timestamps bool           `lua:"timestamps" doc:"put the time before each line"`
+	Max        runtime.Size   `lua:"max" default:"1MiB" doc:"how much text at most; the beginning is cut off"`
+}
+
+func (a *logsArgs) Validate() error {
+	if !a.Stdout && !a.Stderr {
+		return errors.New("stdout and stderr are both false: nothing is left to read")
+	}
+	return checkRef("container", a.Container)
+}
+
+func (e *Engine) logs(ctx context.Context, a *logsArgs) (string, error) {
+	opts := container.LogsOptions{ShowStdout: a.Stdout, ShowStderr: a.Stderr, Timestamps: a.Timestamps, Tail: "all"}
+	if a.Tail > 0 {
+		opts.Tail = strconv.Itoa(a.Tail)
+	}
+	if a.Since != nil {
+		t := e.world.Clock().Now().Add(-*a.Since)
+		opts.Since = fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond())
+	}
+	return e.readLogs(ctx, a.Container, opts, int(a.Max))
+}
+
+// readLogs returns the last of at most most bytes.
+func (e *Engine) readLogs(ctx context.Context, ref string, opts container.LogsOptions, most int) (string, error) {
+	raw, err := e.getRaw(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	last := &lastBytes{most: most}
+	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
+		body, err := c.ContainerLogs(ctx, raw.ID, opts)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		if raw.Config != nil && raw.Config.Tty { // a terminal has one stream, which is not framed
+			_, err = io.Copy(last, body)
+			return err
+		}
+		_, err = stdcopy.StdCopy(last, last, body)
+		return err
+	})
+	return last.String(), err
+}
+
+// lastLines returns the end of a container's log for an error's details; what
+// stands in the way of it is said in its place.
+func (e *Engine) lastLines(ctx context.Context, ref string, n int) string {
+	text, err := e.readLogs(ctx, ref, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(n)}, 16<<10)
+	text = strings.TrimRight(text, "\n")
+	switch {
+	case err != nil:
+		return "its log could not be read: " + err.Error()
+	case text == "":
+		return "its log is empty"
+	}
+	return "the last lines of its log:\n" + text
+}
+
+// lastBytes keeps the end of what is written to it, in at most twice the
+// memory.
+type lastBytes struct {
+	most int
+	b    []byte
+	cut  bool
+}
+
+func (l *lastBytes) Write(p []byte) (int, error) {
+	l.b = append(l.b, p...)
+	if len(l.b) > 2*l.most {
+		l.trim()
+	}
+	return len(p), nil
+}
+
+func (l *lastBytes) trim() {
+	if len(l.b) > l.most {
+		l.b = append(l.b[:0], l.b[len(l.b)-l.most:]...)
+		l.cut = true
+	}
+}
+
+// String returns the end, from the beginning of a line where it was cut.
+func (l *lastBytes) String() string {
+	l.trim()
+	s := string(l.b)
+	if l.cut {
+		if _, rest, ok := strings.Cut(s, "\n"); ok {
+			return rest
+		}
+	}
+	return s
+}

@@ -1,0 +1,257 @@
+package http
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// response is what a recipe gets.
+type response struct {
+	Status   int               `lua:"status" doc:"such as 200"`
+	OK       bool              `lua:"ok" doc:"whether the status is 200 to 299"`
+	Headers  map[string]string `lua:"headers" doc:"by lower-case name; one that came several times is joined by commas"`
+	Body     string            `lua:"body" doc:"the body, byte for byte"`
+	JSON     runtime.Value     `lua:"json" doc:"the body's value, when its type is JSON and it can be read as such; else nil"`
+	Duration time.Duration     `lua:"duration" doc:"from the request to the last byte, in seconds"`
+}
+
+// send sends one request and reads the answer.
+func (m *module) send(ctx context.Context, method, address string, o *options, c *content) (*response, error) {
+	body, kind, err := c.encode()
+	if err != nil {
+		return nil, err
+	}
+	var asked atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { asked.Store(true) }})
+	req, err := http.NewRequestWithContext(traced, method, address, body)
+	if err != nil {
+		return nil, failure.New(failure.Invalid, "the request cannot be made: malformed URL")
+	}
+	setHeaders(req, o.Headers, kind)
+	transport, done, err := m.transport(o)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	clk := m.world.Clock()
+	begin := clk.Now()
+	cli := &http.Client{Transport: transport, CheckRedirect: redirects(o.Follow)}
+	res, err := cli.Do(req)
+	if err != nil {
+		return nil, explain(ctx, err, call{method: method, host: req.URL.Host, asked: asked.Load()})
+	}
+	defer res.Body.Close()
+	out := &response{Status: res.StatusCode, OK: res.StatusCode/100 == 2, Headers: flat(res.Header)}
+	text, err := io.ReadAll(io.LimitReader(res.Body, int64(o.MaxBody)+1))
+	if err != nil {
+		return nil, explain(ctx, err, call{method: method, host: req.URL.Host, asked: true, status: res.Status})
+	}
+	if int64(len(text)) > int64(o.MaxBody) {
+		return nil, failure.New(failure.Limit, "the answer (%s) is larger than %d bytes", res.Status, o.MaxBody).
+			WithHint("max_body allows more")
+	}
+	out.Body, out.Duration = string(text), clk.Now().Sub(begin)
+	out.JSON = decode(res.Header.Get("Content-Type"), text)
+	effect.Note(ctx, res.Status)
+	return out, nil
+}
+
+// encode returns the request's body and its content type.
+func (c *content) encode() (io.Reader, string, error) {
+	switch {
+	case c.JSON != nil:
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(c.JSON); err != nil {
+			return nil, "", failure.New(failure.Invalid, "json: %s", err)
+		}
+		return bytes.NewReader(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), "application/json", nil
+	case c.Body != "":
+		return strings.NewReader(c.Body), "", nil
+	}
+	return http.NoBody, "", nil
+}
+
+func setHeaders(req *http.Request, headers map[string]string, kind string) {
+	req.Header.Set("User-Agent", "mepc-run")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	for name, value := range headers {
+		req.Header.Set(name, value)
+	}
+	if host := hostOf(headers); host != "" {
+		req.Host = host
+		req.Header.Del("Host")
+	}
+}
+
+// standard are the headers that follow a redirect to another host. Any other
+// may be a key to the first one.
+var standard = []string{"User-Agent", "Accept", "Accept-Language", "Content-Type", "Referer"}
+
+func redirects(follow bool) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if !follow {
+			return http.ErrUseLastResponse
+		}
+		if len(via) >= 10 {
+			return errRedirects
+		}
+		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
+			kept := http.Header{}
+			for _, name := range standard {
+				if v := req.Header.Get(name); v != "" {
+					kept.Set(name, v)
+				}
+			}
+			req.Header = kept
+		}
+		return nil
+	}
+}
+
+var errRedirects = errors.New("more than ten redirects")
+
+// transport returns what carries a request with o, and what to do afterwards.
+func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
+	if !o.Fresh && !o.Insecure && o.CA == "" {
+		return m.shared, func() {}, nil
+	}
+	t := m.world.Transport()
+	t.DisableKeepAlives = true
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
+	if o.CA != "" {
+		pem, err := os.ReadFile(o.CA)
+		if err != nil {
+			return nil, nil, failure.Wrap(failure.Invalid, err, "ca")
+		}
+		t.TLSClientConfig.RootCAs = x509.NewCertPool()
+		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, nil, failure.New(failure.Invalid, "ca: %s holds no certificate", o.CA)
+		}
+	}
+	return t, t.CloseIdleConnections, nil
+}
+
+func flat(h http.Header) map[string]string {
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		out[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	return out
+}
+
+// decode reads a body of a JSON type. A body that is not what it says it is has
+// no value: the recipe sees the text.
+func decode(contentType string, body []byte) runtime.Value {
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
+		return nil
+	}
+	var v runtime.Value
+	if json.Unmarshal(body, &v) != nil {
+		return nil
+	}
+	return v
+}
+
+// call is what is known of a request that failed.
+type call struct {
+	method, host string
+	asked        bool   // the server has got the head of the request
+	status       string // it has begun to answer
+}
+
+func (c call) mutates() bool {
+	return c.method != http.MethodGet && c.method != http.MethodHead && c.method != http.MethodOptions
+}
+
+// explain turns an error of net/http into a failure. The URL is in none: it may
+// be a secret.
+func explain(ctx context.Context, err error, c call) error {
+	why := reason(err)
+	switch known := failure.As(err); {
+	case known != nil && known.Kind == failure.NotModelled: // by a rehearsal's world
+		return known
+	case errors.Is(err, errRedirects):
+		return failure.New(failure.Refused, "%s redirected more than ten times", c.host).WithHint("follow=false returns the first answer")
+	case c.asked && c.mutates():
+		if ctx.Err() != nil {
+			why = context.Cause(ctx).Error()
+		}
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return context.Cause(ctx)
+		}
+		return failure.New(failure.Unknown, "%s; %s was sent to %s and may have been done", c.progress(why), c.method, c.host)
+	case ctx.Err() != nil && c.mutates():
+		return away("no connection to %s: %s", c.host, context.Cause(ctx).Error()).WithHint("nothing was sent")
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isTLS(err):
+		return failure.New(failure.Auth, "TLS with %s: %s", c.host, why).
+			WithHint("ca names a file of certificates to trust; insecure=true takes any")
+	case strings.Contains(why, "server gave HTTP response to HTTPS client"):
+		return failure.New(failure.Refused, "%s does not speak TLS", c.host).WithHint("write http://")
+	case strings.Contains(why, "malformed HTTP"), strings.Contains(why, "unsupported protocol scheme"),
+		strings.Contains(why, "server response headers exceeded"), strings.Contains(why, "Location"):
+		return failure.New(failure.Refused, "%s gave an answer that cannot be read: %s", c.host, why)
+	}
+	return away("%s: %s", c.host, c.progress(why))
+}
+
+func (c call) progress(why string) string {
+	if c.status != "" {
+		return fmt.Sprintf("the answer (%s) broke off: %s", c.status, why)
+	}
+	return why
+}
+
+func away(format string, args ...any) *failure.Error {
+	e := failure.New(failure.Unavailable, format, args...)
+	e.Retryable = true
+	return e
+}
+
+func isTLS(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var verify *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) ||
+		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &record)
+}
+
+// reason says what happened without naming the URL.
+func reason(err error) string {
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "the server closed the connection"
+	}
+	return err.Error()
+}

@@ -1,0 +1,447 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// decoder turns the Lua arguments of one call into the Go struct that its
+// fields describe. Every error names the argument: "image: string expected, got
+// nil".
+type decoder struct {
+	call *Call
+}
+
+// args decodes positional arguments and, where there are named ones, a last
+// table of options, into dst, a struct.
+func (d *decoder) args(fields []Field, values []lua.LValue, dst reflect.Value) error {
+	named := namedFields(fields)
+	next := 0
+	for i := range fields {
+		f := &fields[i]
+		if !f.Pos {
+			continue
+		}
+		if f.Rest {
+			// A rest argument and options exclude each other.
+			if err := d.rest(f, values[min(next, len(values)):], dst); err != nil {
+				return err
+			}
+			next = max(next, len(values))
+			continue
+		}
+		v := lua.LValue(lua.LNil)
+		if next < len(values) {
+			v = values[next]
+		}
+		next++
+		if err := d.field(f, f.Name, v, dst); err != nil {
+			return err
+		}
+	}
+	options := &lua.LTable{}
+	if len(named) > 0 && next < len(values) && values[next] != lua.LNil {
+		t, ok := values[next].(*lua.LTable)
+		if !ok {
+			return fmt.Errorf("a table of options expected as argument %d, got %s", next+1, typeName(values[next]))
+		}
+		options = t
+	}
+	if len(named) > 0 {
+		next++
+	}
+	for i := next; i < len(values); i++ {
+		if values[i] != lua.LNil {
+			return fmt.Errorf("takes %s, got %d", count(next, "argument"), len(values))
+		}
+	}
+	return d.table(named, "", options, dst)
+}
+
+// decl decodes the declaration t of the parameter name into dst.
+func (d *decoder) decl(name string, t *lua.LTable, dst *paramDecl) error {
+	return d.table(fieldsOf(reflect.TypeOf(dst)), name, t, reflect.ValueOf(dst).Elem())
+}
+
+func namedFields(fields []Field) []Field {
+	var named []Field
+	for _, f := range fields {
+		if !f.Pos {
+			named = append(named, f)
+		}
+	}
+	return named
+}
+
+func count(n int, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun + "s"
+	case 1:
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// rest collects all further positions into f, a slice.
+func (d *decoder) rest(f *Field, values []lua.LValue, dst reflect.Value) error {
+	list := reflect.MakeSlice(f.goT, len(values), len(values))
+	for i, v := range values {
+		if err := d.value(f, fmt.Sprintf("argument %d", i+1), v, list.Index(i)); err != nil {
+			return err
+		}
+	}
+	dst.FieldByIndex(f.index).Set(list)
+	return nil
+}
+
+// table decodes named fields from t and refuses names that are not among them.
+func (d *decoder) table(fields []Field, path string, t *lua.LTable, dst reflect.Value) error {
+	if err := unknownKeys(fields, path, t); err != nil {
+		return err
+	}
+	for i := range fields {
+		f := &fields[i]
+		if err := d.field(f, join(path, f.Name), t.RawGetString(f.Name), dst); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func unknownKeys(fields []Field, path string, t *lua.LTable) error {
+	var unknown []string
+	for k, _ := t.Next(lua.LNil); k != lua.LNil; k, _ = t.Next(k) {
+		name, ok := k.(lua.LString)
+		if ok && slices.ContainsFunc(fields, func(f Field) bool { return f.Name == string(name) }) {
+			continue
+		}
+		if !ok && len(fields) > 0 {
+			return fmt.Errorf("%sa table of named options expected, got one with the key %s", prefix(path), k.String())
+		}
+		unknown = append(unknown, k.String())
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	sort.Strings(unknown)
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return fmt.Errorf("%sunknown option %q%s", prefix(path), unknown[0], DidYouMean(unknown[0], names))
+}
+
+func prefix(path string) string {
+	if path == "" {
+		return ""
+	}
+	return path + ": "
+}
+
+// field decodes v, or f's default when v is nil, into dst's field.
+func (d *decoder) field(f *Field, path string, v lua.LValue, dst reflect.Value) error {
+	out := dst.FieldByIndex(f.index)
+	if v == lua.LNil {
+		if f.Default != "" {
+			v = defaultValue(f)
+		} else if f.Required {
+			return fmt.Errorf("%s: %s expected, got nothing", path, f.Type)
+		} else {
+			return nil
+		}
+	}
+	return d.value(f, path, v, out)
+}
+
+// defaultValue returns f's default as the Lua value an author would write.
+func defaultValue(f *Field) lua.LValue {
+	switch f.goT.Kind() {
+	case reflect.Bool:
+		return lua.LBool(f.Default == "true")
+	case reflect.Int, reflect.Float64, reflect.Uint16, reflect.Uint64:
+		n, err := strconv.ParseFloat(f.Default, 64)
+		if err != nil {
+			panic("runtime: default of " + f.Name + ": " + err.Error())
+		}
+		return lua.LNumber(n)
+	}
+	return lua.LString(f.Default)
+}
+
+func wrong(path, want string, got lua.LValue) error {
+	return fmt.Errorf("%s: %s expected, got %s", path, want, typeName(got))
+}
+
+// value decodes v into out by out's Go type.
+func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) error {
+	switch out.Type() {
+	case reflect.TypeFor[time.Duration]():
+		t, err := durationOf(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		out.SetInt(int64(t))
+		return f.inRange(path, t.Seconds())
+	case reflect.TypeFor[Size]():
+		n, err := sizeOf(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		out.SetInt(int64(n))
+		return f.inRange(path, float64(n))
+	case reflect.TypeFor[Secret]():
+		return d.secretValue(path, v, out)
+	case reflect.TypeFor[*Function]():
+		fn, ok := v.(*lua.LFunction)
+		if !ok {
+			return wrong(path, "function", v)
+		}
+		out.Set(reflect.ValueOf(&Function{call: d.call, fn: fn}))
+		return nil
+	case reflect.TypeFor[lua.LValue]():
+		out.Set(reflect.ValueOf(v))
+		return nil
+	case reflect.TypeFor[*lua.LTable]():
+		t, ok := v.(*lua.LTable)
+		if !ok {
+			return wrong(path, "table", v)
+		}
+		out.Set(reflect.ValueOf(t))
+		return nil
+	case reflect.TypeFor[Value]():
+		convert := toGo
+		if f.Secret {
+			convert = revealed
+		}
+		plain, err := convert(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if plain != nil {
+			out.Set(reflect.ValueOf(plain))
+		}
+		return nil
+	}
+	switch out.Kind() {
+	case reflect.String:
+		s, err := f.text(path, v)
+		if err != nil {
+			return err
+		}
+		out.SetString(s)
+		return f.inEnum(path, s)
+	case reflect.Bool:
+		b, ok := v.(lua.LBool)
+		if !ok {
+			return wrong(path, "boolean", v)
+		}
+		out.SetBool(bool(b))
+		return nil
+	case reflect.Int, reflect.Int64, reflect.Uint16, reflect.Uint64, reflect.Float64:
+		return f.number(path, v, out)
+	case reflect.Slice:
+		return d.list(f, path, v, out)
+	case reflect.Map:
+		return d.dict(f, path, v, out)
+	case reflect.Struct:
+		t, ok := v.(*lua.LTable)
+		if !ok {
+			return wrong(path, "table", v)
+		}
+		return d.table(f.Fields, path, t, out)
+	case reflect.Pointer:
+		return d.pointer(f, path, v, out)
+	}
+	panic(fmt.Sprintf("runtime: %s: %s has no decoder", path, out.Type()))
+}
+
+// text takes a string, or a number as Lua itself would write it, or, where the
+// field allows one, a secret.
+func (f *Field) text(path string, v lua.LValue) (string, error) {
+	switch v := v.(type) {
+	case lua.LString:
+		return string(v), nil
+	case lua.LNumber:
+		return v.String(), nil
+	case *lua.LUserData:
+		if s, ok := v.Value.(Secret); ok {
+			if !f.Secret {
+				return "", fmt.Errorf("%s: a secret is not taken here: it would be seen", path)
+			}
+			return s.Reveal(), nil
+		}
+	}
+	return "", wrong(path, "string", v)
+}
+
+func (f *Field) inEnum(path, s string) error {
+	if len(f.Enum) == 0 || slices.Contains(f.Enum, s) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is not one of %s%s", path, s, strings.Join(f.Enum, ", "), DidYouMean(s, f.Enum))
+}
+
+func (f *Field) number(path string, v lua.LValue, out reflect.Value) error {
+	n, ok := v.(lua.LNumber)
+	if !ok {
+		return wrong(path, typeWords(out.Type()), v)
+	}
+	x := float64(n)
+	if err := f.inRange(path, x); err != nil {
+		return err
+	}
+	if out.Kind() == reflect.Float64 {
+		out.SetFloat(x)
+		return nil
+	}
+	if x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+		return fmt.Errorf("%s: integer expected, got %s", path, n.String())
+	}
+	if out.CanUint() {
+		if x < 0 || out.OverflowUint(uint64(x)) {
+			return fmt.Errorf("%s: %s is out of range", path, n.String())
+		}
+		out.SetUint(uint64(x))
+		return nil
+	}
+	out.SetInt(int64(x))
+	return nil
+}
+
+func (f *Field) inRange(path string, x float64) error {
+	if math.IsNaN(x) {
+		return fmt.Errorf("%s: not a number", path)
+	}
+	if f.Min != nil && x < *f.Min {
+		return fmt.Errorf("%s: %v is below the least allowed, %v", path, x, *f.Min)
+	}
+	if f.Max != nil && x > *f.Max {
+		return fmt.Errorf("%s: %v is above the most allowed, %v", path, x, *f.Max)
+	}
+	return nil
+}
+
+func (d *decoder) secretValue(path string, v lua.LValue, out reflect.Value) error {
+	switch v := v.(type) {
+	case lua.LString:
+		out.Set(reflect.ValueOf(Secret{string(v)}))
+		d.call.run.scrub.Add(string(v))
+		return nil
+	case *lua.LUserData:
+		if s, ok := v.Value.(Secret); ok {
+			out.Set(reflect.ValueOf(s))
+			return nil
+		}
+	}
+	return wrong(path, "secret", v)
+}
+
+func (d *decoder) list(f *Field, path string, v lua.LValue, out reflect.Value) error {
+	if out.Type().Elem().Kind() == reflect.Uint8 { // []byte: a Lua string is bytes
+		s, err := f.text(path, v)
+		if err != nil {
+			return err
+		}
+		out.SetBytes([]byte(s))
+		return nil
+	}
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return wrong(path, typeWords(out.Type()), v)
+	}
+	n := listLen(t)
+	if k, _ := t.Next(lua.LNil); n == 0 && k != lua.LNil {
+		return fmt.Errorf("%s: %s expected, got a table whose keys are not 1, 2, 3 and so on", path, typeWords(out.Type()))
+	}
+	list := reflect.MakeSlice(out.Type(), n, n)
+	for i := range n {
+		if err := d.value(f, fmt.Sprintf("%s[%d]", path, i+1), t.RawGetInt(i+1), list.Index(i)); err != nil {
+			return err
+		}
+	}
+	out.Set(list)
+	return nil
+}
+
+func (d *decoder) dict(f *Field, path string, v lua.LValue, out reflect.Value) error {
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return wrong(path, typeWords(out.Type()), v)
+	}
+	m := reflect.MakeMap(out.Type())
+	for k, item := t.Next(lua.LNil); k != lua.LNil; k, item = t.Next(k) {
+		key, ok := k.(lua.LString)
+		if !ok {
+			if listLen(t) > 0 {
+				return fmt.Errorf("%s: %s expected, got a list", path, typeWords(out.Type()))
+			}
+			if _, number := k.(lua.LNumber); !number {
+				return fmt.Errorf("%s: string expected as a key, got %s", path, typeName(k))
+			}
+			key = lua.LString(k.String())
+		}
+		el := reflect.New(out.Type().Elem()).Elem()
+		if err := d.value(f, path+"."+string(key), item, el); err != nil {
+			return err
+		}
+		m.SetMapIndex(reflect.ValueOf(string(key)), el)
+	}
+	out.Set(m)
+	return nil
+}
+
+// pointer decodes an object of a registered type, or an optional value.
+func (d *decoder) pointer(f *Field, path string, v lua.LValue, out reflect.Value) error {
+	if !isTable(out.Type().Elem()) && out.Type().Elem().Kind() == reflect.Struct {
+		if ud, ok := v.(*lua.LUserData); ok && reflect.TypeOf(ud.Value) == out.Type() {
+			out.Set(reflect.ValueOf(ud.Value))
+			return nil
+		}
+		return wrong(path, d.call.run.host.typeName(out.Type()), v)
+	}
+	p := reflect.New(out.Type().Elem())
+	if err := d.value(f, path, v, p.Elem()); err != nil {
+		return err
+	}
+	out.Set(p)
+	return nil
+}
+
+func durationOf(v lua.LValue) (time.Duration, error) {
+	switch v := v.(type) {
+	case lua.LNumber:
+		return seconds(float64(v))
+	case lua.LString:
+		return ParseDuration(string(v))
+	}
+	return 0, fmt.Errorf("duration expected, got %s", typeName(v))
+}
+
+func sizeOf(v lua.LValue) (Size, error) {
+	switch v := v.(type) {
+	case lua.LNumber:
+		if v < 0 || float64(v) != math.Trunc(float64(v)) || v > 1<<53 {
+			return 0, fmt.Errorf("%s is not a number of bytes", v.String())
+		}
+		return Size(v), nil
+	case lua.LString:
+		return ParseSize(string(v))
+	}
+	return 0, fmt.Errorf("size expected, got %s", typeName(v))
+}

@@ -1,0 +1,60 @@
+package runtime
+
+import (
+	"context"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// Op is one call that passes the gate, as guards and sinks see it.
+type Op = effect.Op
+
+// Progress is how far a call has come.
+type Progress = effect.Progress
+
+// EventType says what an Event tells.
+type EventType = effect.EventType
+
+// The types of events.
+const (
+	OpStart    = effect.OpStart
+	OpProgress = effect.OpProgress
+	OpEnd      = effect.OpEnd
+	StepStart  = effect.StepStart
+	StepEnd    = effect.StepEnd
+	LogLine    = effect.LogLine
+)
+
+// The kinds of error; docs/errors.md says what each means.
+const (
+	Usage       = failure.Usage
+	Syntax      = failure.Syntax
+	Script      = failure.Script
+	Invalid     = failure.Invalid
+	NotFound    = failure.NotFound
+	Conflict    = failure.Conflict
+	Timeout     = failure.Timeout
+	Auth        = failure.Auth
+	Unavailable = failure.Unavailable
+	Unhealthy   = failure.Unhealthy
+	Denied      = failure.Denied
+	Limit       = failure.Limit
+	Refused     = failure.Refused
+	Unknown     = failure.Unknown
+	Cancelled   = failure.Cancelled
+	Internal    = failure.Internal
+)
+
+// Report shows how far the call under ctx, that of an Effect function, has come.
+func Report(ctx context.Context, p Progress) { effect.Report(ctx, p) }
+
+// Note says in a few words what came of the call under ctx.
+func Note(ctx context.Context, summary string) { effect.Note(ctx, summary) }
+
+// Unaltered says that the call under ctx found the world as wanted and changed
+// nothing.
+func Unaltered(ctx context.Context) { effect.Unaltered(ctx) }
+
+// ExitCode returns the exit code of a process that ends with err.
+func ExitCode(err error) int { return failure.ExitCode(err) }

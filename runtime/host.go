@@ -1,0 +1,201 @@
+package runtime
+
+import (
+	"fmt"
+	"io/fs"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/sandbox"
+)
+
+// Options configures a Host.
+type Options struct {
+	// Modules are what recipes can call, by name.
+	Modules []Module
+	// Library holds files that every recipe may require, after those of its own
+	// directory tree; nil for none.
+	Library fs.FS
+	// Limits bound each run; zero fields take their defaults.
+	Limits Limits
+	// Cache holds compiled files, for several Hosts to share; nil: one of its own.
+	Cache *Cache
+}
+
+// Cache holds compiled files by their content. The zero value is ready to use.
+type Cache = sandbox.Cache
+
+// Limits bound what a recipe may use.
+type Limits = sandbox.Limits
+
+// Host compiles and runs recipes with a fixed set of modules. It is safe for
+// concurrent use; each run has its own Lua state.
+type Host struct {
+	opts       Options
+	cache      *sandbox.Cache
+	modules    []*boundModule
+	types      map[reflect.Type]*boundType
+	secretType *boundType
+	results    sync.Map // the fields of each type of result, by reflect.Type
+}
+
+// New returns a Host. It panics when a module's table is malformed: that is a
+// programmer's error.
+func New(opts Options) *Host {
+	if opts.Cache == nil {
+		opts.Cache = &Cache{}
+	}
+	h := &Host{opts: opts, cache: opts.Cache, types: map[reflect.Type]*boundType{}}
+	h.secretType = &boundType{Type: Type{Name: "secret", Of: Secret{}}}
+	h.types[reflect.TypeFor[Secret]()] = h.secretType
+	for _, m := range opts.Modules {
+		h.register(m)
+	}
+	return h
+}
+
+// maxSource returns the most bytes a file may have.
+func (h *Host) maxSource() int { return h.opts.Limits.WithDefaults().SourceBytes }
+
+// Modules returns the modules in the order given, for documentation.
+func (h *Host) Modules() []Module { return h.opts.Modules }
+
+type boundModule struct {
+	Module
+	funcs []*boundFunc
+}
+
+type boundType struct {
+	Type
+	module string
+	funcs  map[string]*boundFunc
+}
+
+// boundFunc is a Func with its tags read.
+type boundFunc struct {
+	Func
+	name   string // qualified, such as "docker.start" or "redis:get"
+	fields []Field
+	typ    *boundType // of the receiver, for methods
+	self   any        // for functions
+}
+
+func (h *Host) register(m Module) {
+	if slices.ContainsFunc(h.modules, func(b *boundModule) bool { return b.Name == m.Name && m.Name != "" }) {
+		panic("runtime: two modules named " + m.Name)
+	}
+	b := &boundModule{Module: m}
+	for _, f := range m.Funcs {
+		b.funcs = append(b.funcs, bind(qualified(m.Name, ".", f.Name), f, m.Self, nil))
+	}
+	h.modules = append(h.modules, b)
+	for _, t := range m.Types {
+		bt := &boundType{Type: t, module: m.Name, funcs: map[string]*boundFunc{}}
+		for _, f := range t.Funcs {
+			bt.funcs[f.Name] = bind(qualified(m.Name, ".", f.Name), f, nil, bt)
+		}
+		h.types[t.goType()] = bt
+	}
+}
+
+func qualified(module, sep, name string) string {
+	if module == "" {
+		return name
+	}
+	if name == "" {
+		return module
+	}
+	return module + sep + name
+}
+
+const defaultTimeout = time.Minute
+
+func bind(name string, f Func, self any, typ *boundType) *boundFunc {
+	if f.Call == nil {
+		panic("runtime: " + name + " has no Call")
+	}
+	selfType, args, _ := f.Call.signature()
+	if typ == nil && self != nil && !reflect.TypeOf(self).AssignableTo(selfType) {
+		panic(fmt.Sprintf("runtime: %s: receiver is %T, function wants %s", name, self, selfType))
+	}
+	if f.Timeout == 0 {
+		f.Timeout = defaultTimeout
+	}
+	return &boundFunc{Func: f, name: name, fields: fieldsOf(args), typ: typ, self: self}
+}
+
+// fields is fieldsOf, remembered.
+func (h *Host) fields(t reflect.Type) []Field {
+	if known, ok := h.results.Load(t); ok {
+		return known.([]Field)
+	}
+	fields := fieldsOf(t)
+	h.results.Store(t, fields)
+	return fields
+}
+
+// typeOf returns the registered type of Go type t, or nil.
+func (h *Host) typeOf(t reflect.Type) *boundType { return h.types[t] }
+
+// typeName names a Go type as a recipe's author knows it.
+func (h *Host) typeName(t reflect.Type) string {
+	if bt := h.types[t]; bt != nil {
+		return bt.Name
+	}
+	return typeWords(t)
+}
+
+// Fields returns the arguments of f, for documentation.
+func (f *Func) Fields() []Field {
+	_, args, _ := f.Call.signature()
+	return fieldsOf(args)
+}
+
+// Result describes what f returns, for documentation: the type in words, and
+// the fields where it is a table.
+func (f *Func) Result() (string, []Field) {
+	_, _, res := f.Call.signature()
+	switch {
+	case res == reflect.TypeFor[None]():
+		return "", nil
+	case res == reflect.TypeFor[Results]():
+		return "any", nil
+	case isTable(elem(res)):
+		return typeWords(res), fieldsOf(elem(res))
+	}
+	return typeWords(res), nil
+}
+
+// Signature writes how a function is called: name(pos, [optional], {named=...}).
+func Signature(name string, fields []Field) string {
+	var pos, named []string
+	for _, f := range fields {
+		text := f.Name
+		switch {
+		case f.Rest:
+			text = "..."
+		case !f.Required && f.Pos:
+			text = "[" + text + "]"
+		case !f.Pos && !f.Required:
+			text = "[" + text + "=" + f.Type + "]"
+		case !f.Pos:
+			text = text + "=" + f.Type
+		}
+		if f.Pos {
+			pos = append(pos, text)
+		} else {
+			named = append(named, text)
+		}
+	}
+	if len(named) == 0 {
+		return name + "(" + strings.Join(pos, ", ") + ")"
+	}
+	table := "{" + strings.Join(named, ", ") + "}"
+	if len(pos) == 0 {
+		return name + table
+	}
+	return name + "(" + strings.Join(append(pos, table), ", ") + ")"
+}

@@ -1,0 +1,156 @@
+package runtime
+
+import (
+	"reflect"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// install puts a module's functions into the run's globals.
+func (r *Run) install(m *boundModule) {
+	if m.Name == "" {
+		for _, f := range m.funcs {
+			r.vm.SetGlobal(f.Name, r.function(f))
+		}
+		return
+	}
+	t := r.newTable() // stays empty, so that setting a field asks __newindex
+	names := make([]string, len(m.funcs))
+	funcs := map[string]*lua.LFunction{}
+	mt := r.newTable()
+	for i, f := range m.funcs {
+		names[i] = f.Name
+		funcs[f.Name] = r.function(f)
+	}
+	if call := funcs[""]; call != nil {
+		mt.RawSetString("__call", call)
+	}
+	mt.RawSetString("__index", r.vm.State().NewFunction(func(L *lua.LState) int {
+		name := L.Get(2).String()
+		if f := funcs[name]; f != nil && name != "" {
+			L.Push(f)
+			return 1
+		}
+		r.raise(L, m.Name, failure.New(failure.Invalid, "%s has no function %q%s", m.Name, name, DidYouMean(name, names)))
+		return 0
+	}))
+	mt.RawSetString("__newindex", r.vm.State().NewFunction(func(L *lua.LState) int {
+		r.raise(L, m.Name, failure.New(failure.Invalid, "%s cannot be changed", m.Name))
+		return 0
+	}))
+	mt.RawSetString("__metatable", lua.LString(m.Name))
+	t.Metatable = mt
+	r.vm.SetGlobal(m.Name, t)
+}
+
+// raise raises err at the line that runs in L.
+func (r *Run) raise(L *lua.LState, op string, err error) {
+	r.fail(&Call{run: r, state: L, fn: &boundFunc{name: op}}, err)
+}
+
+// function makes the Lua function of f.
+func (r *Run) function(f *boundFunc) *lua.LFunction {
+	return r.vm.State().NewFunction(func(L *lua.LState) int {
+		c := &Call{run: r, state: L, fn: f}
+		values := make([]lua.LValue, L.GetTop())
+		for i := range values {
+			values[i] = L.Get(i + 1)
+		}
+		self := f.self
+		if f.Name == "" && f.typ == nil && len(values) > 0 {
+			values = values[1:] // __call's first argument is the module
+		}
+		if f.typ != nil {
+			var err error
+			if self, values, err = f.receiver(values); err != nil {
+				r.fail(c, err)
+			}
+		}
+		out, err := f.Call.invoke(c, self, values)
+		if err != nil {
+			r.fail(c, err)
+		}
+		return r.push(L, out)
+	})
+}
+
+// receiver takes the object that a method is called on off the arguments.
+func (f *boundFunc) receiver(values []lua.LValue) (any, []lua.LValue, error) {
+	if len(values) > 0 {
+		if ud, ok := values[0].(*lua.LUserData); ok && reflect.TypeOf(ud.Value) == f.typ.goType() {
+			return ud.Value, values[1:], nil
+		}
+	}
+	return nil, nil, failure.New(failure.Invalid, "called without its %s", f.typ.Name).
+		WithHint("write a colon: x:%s(...)", f.Name)
+}
+
+func (r *Run) push(L *lua.LState, out any) int {
+	if many, ok := out.(Results); ok {
+		for _, v := range many {
+			L.Push(r.toLua(v))
+		}
+		return len(many)
+	}
+	L.Push(r.toLua(out))
+	return 1
+}
+
+// metatable returns typ's metatable in this run.
+func (t *boundType) metatable(r *Run) *lua.LTable {
+	if mt := r.metatables[t]; mt != nil {
+		return mt
+	}
+	mt := r.newTable()
+	r.metatables[t] = mt
+	L := r.vm.State()
+	methods := map[string]*lua.LFunction{}
+	mt.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
+		name := L.Get(2).String()
+		if fn := methods[name]; fn != nil {
+			L.Push(fn)
+			return 1
+		}
+		f, err := t.method(name)
+		if err != nil {
+			r.raise(L, t.Name, err)
+		}
+		methods[name] = r.function(f)
+		L.Push(methods[name])
+		return 1
+	}))
+	mt.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
+		r.raise(L, t.Name, failure.New(failure.Invalid, "%s objects have no fields to set", t.Name))
+		return 0
+	}))
+	mt.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
+		text := t.Name
+		if s, ok := L.Get(1).(*lua.LUserData).Value.(interface{ String() string }); ok {
+			text = r.scrub.Clean(s.String())
+		}
+		L.Push(lua.LString(text))
+		return 1
+	}))
+	mt.RawSetString("__metatable", lua.LString(t.Name))
+	return mt
+}
+
+func (t *boundType) method(name string) (*boundFunc, error) {
+	if f := t.funcs[name]; f != nil {
+		return f, nil
+	}
+	if t.Method != nil {
+		f, err := t.Method(name)
+		if err != nil {
+			return nil, err
+		}
+		return bind(qualified(t.module, ".", name), *f, nil, t), nil
+	}
+	names := make([]string, 0, len(t.funcs))
+	for n := range t.funcs {
+		names = append(names, n)
+	}
+	return nil, failure.New(failure.Invalid, "%s has no method %q%s", t.Name, name, DidYouMean(name, names))
+}

@@ -1,0 +1,65 @@
+package runtime
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// Module is a set of functions that recipes reach under one global name. It is
+// the single source for the argument decoder, the reference, the editor stubs
+// and the linter.
+type Module struct {
+	Name  string // the Lua global, such as "docker"; empty puts the functions themselves into the globals
+	Doc   string // one paragraph; its first sentence stands in lists
+	Self  any    // what the functions of Funcs get as their receiver
+	Funcs []Func
+	Types []Type
+}
+
+// Type is a kind of object that functions return and take, such as a
+// connection. In Lua it is a value with methods, called with a colon.
+type Type struct {
+	Name  string // such as "docker.engine"
+	Doc   string
+	Of    any    // a nil pointer of the Go type behind it, such as (*Engine)(nil)
+	Funcs []Func // its methods
+	// Method, when set, is asked for methods that Funcs does not have. An error
+	// is raised in the recipe.
+	Method func(name string) (*Func, error)
+}
+
+// Func is one function or method.
+type Func struct {
+	Name    string // empty: the module itself can be called
+	Class   Class  // what it can do to the world; Pure functions do not pass the gate
+	Doc     string // what it does; first sentence in lists
+	From    string // where the behaviour comes from, such as "POST /containers/{id}/start" or "LINSERT"
+	Returns string // what it returns, in words; the type is read from the Go function
+	Raises  []Kind
+	Example string        // Lua, tried by a test
+	Timeout time.Duration // bounds a call whose arguments say nothing else; 0: one minute
+	Call    Caller
+}
+
+// Class says what a call can do to the world.
+type Class = effect.Class
+
+// The classes of functions.
+const (
+	Pure        = effect.Pure
+	Read        = effect.Read
+	Write       = effect.Write
+	Destructive = effect.Destructive
+)
+
+// Kind classifies an error: see Kinds for what each means.
+type Kind = failure.Kind
+
+// Error is the error that modules return and recipes catch.
+type Error = failure.Error
+
+// goType returns the Go type that the objects of t have.
+func (t *Type) goType() reflect.Type { return reflect.TypeOf(t.Of) }

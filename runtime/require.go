@@ -1,0 +1,85 @@
+package runtime
+
+import (
+	"errors"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sandbox"
+)
+
+// loader is a run's require: it finds a file in the recipe's tree, then in the
+// library, runs it once, and keeps what it returned, or the error it raised.
+type loader struct {
+	run     *Run
+	loaded  map[string]*required
+	loading []string // the chain of files that are being loaded
+}
+
+type required struct {
+	value lua.LValue
+	err   error
+}
+
+var requireName = regexp.MustCompile(`^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$`)
+
+// require returns what the file of name returns: "lib.frontend" is the file
+// lib/frontend.lua.
+func (l *loader) require(c *Call, name string) (lua.LValue, error) {
+	if !requireName.MatchString(name) {
+		return nil, failure.New(failure.Invalid, "%q is not a name of a file: write require %q for lib/name.lua", name, "lib.name")
+	}
+	file := strings.ReplaceAll(name, ".", "/") + ".lua"
+	if i := slices.Index(l.loading, file); i >= 0 {
+		return nil, failure.New(failure.Script, "files require each other in a circle: %s",
+			strings.Join(append(l.loading[i:], file), " -> "))
+	}
+	if done := l.loaded[file]; done != nil {
+		return done.value, done.err
+	}
+	program, err := l.find(file)
+	if err != nil {
+		return nil, err
+	}
+	l.loading = append(l.loading, file)
+	values, err := l.run.vm.Call(c.state, l.run.vm.Load(program))
+	l.loading = l.loading[:len(l.loading)-1]
+	done := &required{value: lua.LTrue}
+	if err != nil {
+		done.err = l.run.toError(err)
+	} else if len(values) > 0 && values[0] != lua.LNil {
+		done.value = values[0]
+	}
+	l.loaded[file] = done
+	return done.value, done.err
+}
+
+func (l *loader) find(file string) (*sandbox.Program, error) {
+	h := l.run.host
+	for _, tree := range []fs.FS{l.run.recipe.tree, h.opts.Library} {
+		if tree == nil {
+			continue
+		}
+		src, err := readCapped(tree, file, h.maxSource())
+		if errors.Is(err, fs.ErrNotExist) || failure.KindOf(err) == failure.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		program, err := h.compile(file, src)
+		if err == nil {
+			l.run.sources[file] = src
+		}
+		return program, err
+	}
+	return nil, failure.New(failure.NotFound, "no file %s beside the recipe or in the library", file)
+}
+
+// Require runs the file of name once and returns what it returned.
+func (c *Call) Require(name string) (any, error) { return c.run.loader.require(c, name) }

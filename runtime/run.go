@@ -1,0 +1,274 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sandbox"
+)
+
+// RunOptions is what one run is given.
+type RunOptions struct {
+	// Params are the recipe's parameters by name: text as from a command line,
+	// or plain values.
+	Params map[string]any
+	// Sinks get the run's events: see Event.
+	Sinks []Sink
+	// Guards are asked before each call to a server.
+	Guards []Guard
+	// Clock is the time that the recipe sees; nil: the machine's.
+	Clock clock.Clock
+	// Seed makes random numbers repeatable.
+	Seed int64
+	// Shuffle, when not zero and under a virtual clock, draws in which order
+	// parallel branches go on.
+	Shuffle int64
+	// Timeout ends the run with kind timeout; 0: none.
+	Timeout time.Duration
+	// Grace bounds the compensations after a run that failed; 0: one minute.
+	Grace time.Duration
+	// Abort, when it ends, ends the compensations, too; nil: nothing does but Grace.
+	Abort context.Context
+	// Scrub learns the run's secrets; nil: one of the run's own.
+	Scrub *Scrubber
+	// Print gets the lines that the recipe prints; nil: they are dropped.
+	Print func(line string)
+}
+
+// Event is one thing that happened in a run, as its Sinks see it.
+type Event = effect.Event
+
+// Sink receives events.
+type Sink = effect.Sink
+
+// Guard may stop a call before it is sent.
+type Guard = effect.Guard
+
+// Result is how a run ended.
+type Result struct {
+	Value    any           // what the recipe returned, as a plain value
+	Effects  int           // how many calls changed, or may have changed, the world
+	Duration time.Duration // by the run's clock
+	Declared []Param       // the parameters that the recipe declares
+}
+
+// Run is one run's state.
+type Run struct {
+	host   *Host
+	recipe *Recipe
+	opts   RunOptions
+	vm     *sandbox.VM
+	gate   *effect.Gate
+	scrub  *Scrubber
+	loader *loader
+
+	describing bool
+	declared   []Param
+	declaredAt string
+	deferred   []*Compensation
+	sources    map[string][]byte
+	metatables map[*boundType]*lua.LTable
+
+	errorText, errorConcat *lua.LFunction
+}
+
+// graceSteps is the instruction budget of each compensation.
+const graceSteps = 10_000_000
+
+// errDescribed ends the run that asks a recipe for its parameters.
+var errDescribed = errors.New("parameters described")
+
+// Describe returns the parameters that recipe declares. It runs the recipe up
+// to its params{}; a call to a server or a wait before that is an error. A
+// recipe whose text has no params is not run.
+func (h *Host) Describe(ctx context.Context, recipe *Recipe) ([]Param, error) {
+	if !recipe.declares() {
+		return nil, nil
+	}
+	r := h.newRun(recipe, RunOptions{})
+	defer r.vm.Close()
+	r.describing = true
+	_, err := r.vm.Run(ctx, recipe.program)
+	if r.declared != nil && errors.Is(err, errDescribed) {
+		return r.declared, nil
+	}
+	return nil, r.finish(err)
+}
+
+// Run runs recipe. Parameters are checked before anything else happens. When
+// the run fails, what it deferred is run, newest first, before the error is
+// returned; the error is always an *Error.
+func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Result, error) {
+	declared, err := h.Describe(ctx, recipe)
+	if err == nil {
+		err = checkNames(declared, opts.Params)
+	}
+	if err != nil {
+		return &Result{Declared: declared}, err
+	}
+	if opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, opts.Timeout,
+			failure.New(failure.Timeout, "the run took longer than %s", opts.Timeout))
+		defer cancel()
+	}
+	r := h.newRun(recipe, opts)
+	defer r.vm.Close()
+	start := r.opts.Clock.Now()
+	values, err := r.vm.Run(ctx, recipe.program)
+	err = r.finish(err)
+	err = r.compensate(err)
+	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: declared}
+	if err == nil && len(values) > 0 {
+		res.Value, _ = toGo(values[0])
+	}
+	return res, err
+}
+
+func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
+	if opts.Clock == nil {
+		opts.Clock = clock.Wall{}
+	}
+	if opts.Scrub == nil {
+		opts.Scrub = &Scrubber{}
+	}
+	if opts.Abort == nil {
+		opts.Abort = context.Background()
+	}
+	if opts.Grace == 0 {
+		opts.Grace = time.Minute
+	}
+	r := &Run{
+		host: h, recipe: recipe, opts: opts, scrub: opts.Scrub,
+		gate:       effect.NewGate(opts.Clock, opts.Guards, opts.Sinks...),
+		sources:    map[string][]byte{recipe.program.Name: recipe.program.Source},
+		metatables: map[*boundType]*lua.LTable{},
+	}
+	r.loader = &loader{run: r, loaded: map[string]*required{}}
+	r.vm = sandbox.New(sandbox.Options{
+		Limits: h.opts.Limits, Clock: opts.Clock, Seed: opts.Seed, Shuffle: opts.Shuffle,
+		Print: func(line string) {
+			if opts.Print != nil {
+				opts.Print(r.scrub.Clean(line))
+			}
+		},
+	})
+	r.errorFuncs()
+	for _, m := range h.modules {
+		r.install(m)
+	}
+	return r
+}
+
+// Recipe returns what is being run.
+func (r *Run) Recipe() *Recipe { return r.recipe }
+
+// Clock returns the run's clock.
+func (r *Run) Clock() clock.Clock { return r.opts.Clock }
+
+// Seed returns the seed of the run's random numbers.
+func (r *Run) Seed() int64 { return r.opts.Seed }
+
+// compensate runs what was deferred, newest first, and returns err, with what
+// came of that after what its State said before.
+func (r *Run) compensate(err error) error {
+	failedRun := failure.As(err)
+	ctx, cancel := context.WithTimeoutCause(r.opts.Abort, r.opts.Grace,
+		failure.New(failure.Timeout, "undoing took longer than %s", r.opts.Grace))
+	defer cancel()
+	var state []string
+	left := false // something is not undone
+	for i := len(r.deferred) - 1; i >= 0; i-- {
+		d := r.deferred[i]
+		if d.off || err == nil && !d.always {
+			continue
+		}
+		begun := ctx.Err() == nil
+		text, undoErr := r.undo(ctx, d, failedRun)
+		switch {
+		case undoErr != nil:
+			left = true
+			state = append(state, d.name+" "+unfinished(ctx, begun)+": "+r.scrub.Clean(undoErr.Error()))
+			if err == nil {
+				err = undoErr
+			}
+		case text != "":
+			state = append(state, text)
+		default:
+			state = append(state, d.name+": done")
+		}
+	}
+	if e := failure.As(err); e != nil && len(state) > 0 {
+		copied := *e
+		if e.State != "" { // older than what was undone since
+			state = append([]string{"when it failed: " + e.State}, state...)
+		}
+		copied.State = strings.Join(state, "\n")
+		if left {
+			copied.Hint = strings.Join(append(nonEmpty(e.Hint), "see to what FAILED, is NOT FINISHED or NOT DONE: it is as the run left it"), "\n")
+		}
+		return &copied
+	}
+	return err
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// unfinished says how far a compensation came that returned an error.
+func unfinished(ctx context.Context, begun bool) string {
+	switch {
+	case !begun:
+		return "NOT DONE"
+	case ctx.Err() != nil:
+		return "NOT FINISHED"
+	}
+	return "FAILED"
+}
+
+// undo runs one compensation as a step of its own.
+func (r *Run) undo(ctx context.Context, d *Compensation, cause *Error) (string, error) {
+	var said string
+	err := r.vm.Grace(ctx, graceSteps, func(L *lua.LState) error {
+		c := &Call{run: r, state: L, fn: &boundFunc{name: "defer"}, where: d.where}
+		fn := &Function{call: c, fn: d.fn}
+		out, err := c.step(c.Context(), d.name, func(ctx context.Context) ([]any, error) {
+			if cause == nil {
+				return fn.CallContext(c, ctx)
+			}
+			return fn.CallContext(c, ctx, cause)
+		})
+		if err == nil && len(out) > 0 {
+			if s, ok := out[0].(lua.LString); ok {
+				said = r.scrub.Clean(string(s))
+			}
+		}
+		return err
+	})
+	return said, r.finish(err)
+}
+
+// excerpt returns the lines around a position such as "lib/health.lua:12".
+func (r *Run) excerpt(where string) string {
+	file, line, ok := strings.Cut(where, ":")
+	if !ok {
+		return ""
+	}
+	n, err := strconv.Atoi(line)
+	if err != nil {
+		return ""
+	}
+	return excerptOf(r.sources[file], n)
+}

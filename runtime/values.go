@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	units "github.com/docker/go-units"
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Size is a number of bytes: in Lua a number, or a string such as "512MB"
+// (powers of 1000) or "512MiB" (powers of 1024).
+type Size int64
+
+// Value is any plain Lua value as Go has it: nil, bool, float64, string,
+// []Value for a table that is a list, map[string]Value for any other table.
+type Value = any
+
+// ParseDuration reads what recipes and the command line write for a time:
+// Go's notation ("1m30s", "250ms"), or a bare number of seconds.
+func ParseDuration(s string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		return seconds(n)
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: write 2s, 1m30s, 250ms, or a number of seconds", s)
+	}
+	if d < 0 {
+		return 0, fmt.Errorf("%q is negative", s)
+	}
+	return d, nil
+}
+
+func seconds(n float64) (time.Duration, error) {
+	if math.IsNaN(n) || n < 0 || n > math.MaxInt64/1e9 {
+		return 0, fmt.Errorf("%v seconds is not a duration", n)
+	}
+	return time.Duration(n * 1e9), nil
+}
+
+// ParseSize reads a number of bytes: "10485760", "10MB" (10,000,000) or
+// "10MiB" (10,485,760).
+func ParseSize(s string) (Size, error) {
+	parse := units.FromHumanSize
+	if strings.Contains(strings.ToLower(s), "i") {
+		parse = units.RAMInBytes
+	}
+	n, err := parse(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is not a size: write 512MB, 512MiB, or a number of bytes", s)
+	}
+	return Size(n), nil
+}
+
+// toGo converts a plain Lua value. Functions, threads and objects have no plain
+// form and are an error. An empty table becomes an empty map.
+func toGo(v lua.LValue) (Value, error) { return converter{}.value(v, 0) }
+
+// revealed is toGo for arguments that may hold secrets: their raw values stand
+// in the result.
+func revealed(v lua.LValue) (Value, error) { return converter{reveal: true}.value(v, 0) }
+
+type converter struct{ reveal bool }
+
+const maxDepth = 64 // of nested tables; a table inside itself ends here
+
+func (c converter) value(v lua.LValue, depth int) (Value, error) {
+	switch v := v.(type) {
+	case *lua.LNilType:
+		return nil, nil
+	case lua.LBool:
+		return bool(v), nil
+	case lua.LNumber:
+		return float64(v), nil
+	case lua.LString:
+		return string(v), nil
+	case *lua.LTable:
+		if depth >= maxDepth {
+			return nil, fmt.Errorf("table nested deeper than %d, or inside itself", maxDepth)
+		}
+		return c.table(v, depth+1)
+	case *lua.LUserData:
+		if s, ok := v.Value.(Secret); ok && c.reveal {
+			return s.Reveal(), nil
+		}
+	}
+	return nil, fmt.Errorf("%s is not a plain value", typeName(v))
+}
+
+func (c converter) table(t *lua.LTable, depth int) (Value, error) {
+	n := listLen(t)
+	fields := map[string]Value{}
+	list := make([]Value, n)
+	for k, v := t.Next(lua.LNil); k != lua.LNil; k, v = t.Next(k) {
+		item, err := c.value(v, depth)
+		if err != nil {
+			return nil, err
+		}
+		if i, ok := k.(lua.LNumber); ok && n > 0 {
+			list[int(i)-1] = item
+			continue
+		}
+		switch k.(type) {
+		case lua.LString, lua.LNumber:
+			fields[k.String()] = item
+		default:
+			return nil, fmt.Errorf("%s as a table key", typeName(k))
+		}
+	}
+	if n > 0 {
+		return list, nil
+	}
+	return fields, nil
+}
+
+// listLen returns n when t's keys are exactly 1..n, and 0 otherwise. It does
+// not use the length operator: for {[8080]="x"} that is 8080.
+func listLen(t *lua.LTable) int {
+	count, top := 0, 0
+	for k, _ := t.Next(lua.LNil); k != lua.LNil; k, _ = t.Next(k) {
+		i, ok := k.(lua.LNumber)
+		if !ok || i < 1 || float64(i) != math.Trunc(float64(i)) || i > math.MaxInt32 {
+			return 0
+		}
+		count++
+		top = max(top, int(i))
+	}
+	if top != count {
+		return 0
+	}
+	return count
+}
+
+// typeName names v's type as a recipe's author would.
+func typeName(v lua.LValue) string {
+	if ud, ok := v.(*lua.LUserData); ok {
+		if _, secret := ud.Value.(Secret); secret {
+			return "secret"
+		}
+		return "object"
+	}
+	return v.Type().String()
+}
