@@ -1,0 +1,26 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/modules/docker"
+	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/redis"
+	"github.com/mepc/mepc-run/modules/std"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// modules is the list of everything that a recipe can call. A new module is one
+// folder under modules/ and one line here.
+func modules(world *engine.World, allow []string, stdOptions std.Options) []runtime.Module {
+	lifted := func(name string) bool { return slices.Contains(allow, name) }
+	return append(std.Modules(stdOptions),
+		docker.New(world, docker.Allow{
+			Privileged: lifted("privileged"), HostNetwork: lifted("host-network"),
+			BindRoot: lifted("bind-root"), DockerSocket: lifted("docker-socket"),
+		}),
+		redis.New(world, redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),
+		http.New(world),
+	)
+}

@@ -1,0 +1,330 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/plan"
+	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// rehearsal is the flags of a rehearsal.
+type rehearsal struct {
+	on       bool
+	world    string
+	out      string
+	detailed bool
+}
+
+func (r *rehearsal) add(s *pflag.FlagSet) {
+	s.BoolVarP(&r.on, "dry-run", "n", false, "rehearse: run the recipe in a simulated world and show what it would do")
+	s.StringVar(&r.world, "world", "", "rehearse in this `WORLD`: live (a snapshot, the default), empty, or a world file")
+	s.StringVar(&r.out, "out", "", "write the plan to `FILE`, for mepc-run apply")
+	s.BoolVar(&r.detailed, "detailed-exitcode", false, "exit with 0: nothing to do, 2: something to do, 1: an error")
+}
+
+func (r *rehearsal) check() error {
+	for name, given := range map[string]bool{"world": r.world != "", "out": r.out != "", "detailed-exitcode": r.detailed} {
+		if given && !r.on {
+			return failure.New(failure.Usage, "--%s belongs to a rehearsal", name).WithHint("add -n (--dry-run)")
+		}
+	}
+	return nil
+}
+
+// rehearsalText is the help topic.
+const rehearsalText = `mepc-run -n RECIPE runs the recipe in a simulated world and prints what it would
+do: what it would create (+), change (~) and remove (-), and what was taken for
+granted. Nothing is sent to a server but the reads of a snapshot, and nobody
+waits: the time is the world's.
+
+--world says where the world comes from:
+
+  live       a snapshot of the engine and of Redis, taken by reads alone
+  empty      an engine with nothing on it, and an empty Redis
+  FILE       a world file; mepc-run world snapshot --out FILE writes one
+
+A request to a host outside of the world is not sent: 200 and an empty body are
+taken for its answer, and the plan says so. A router that --router names is in
+the world, and sends to where the routing list points.
+
+The plan that --out writes is carried out by mepc-run apply FILE. It refuses one
+that is stale, saying what changed since, and stops before the first effect that
+is not the plan's. What takes back a failed run's doings is not held to it.`
+
+// exitCode returns the process's exit code.
+func (c *command) exitCode(err error) int {
+	switch {
+	case !c.flags.rehearsal.on || !c.flags.rehearsal.detailed:
+		return failure.ExitCode(err)
+	case err != nil:
+		return 1
+	case c.changes:
+		return 2
+	}
+	return 0
+}
+
+// rehearse runs the recipe name in a simulated world and shows the plan.
+func (c *command) rehearse(cmd *cobra.Command, name string, args []string) error {
+	ctx := cmd.Context()
+	c.recipe = name
+	if err := c.flags.check(); err != nil {
+		return err
+	}
+	given, err := params(c.flags.varFiles, args)
+	if err != nil {
+		return err
+	}
+	s := &stage{command: c, name: name, params: given}
+	if f := cmd.Flags().Lookup("seed"); f != nil && f.Changed {
+		s.shuffle = c.flags.seed
+	}
+	defer s.close()
+	if err := s.open(ctx, c.flags.rehearsal.world); err != nil {
+		return err
+	}
+	p, err := s.play(ctx)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.changes = !p.Nothing()
+	if err := c.showPlan(p); err != nil {
+		return err
+	}
+	if s.failed != nil {
+		return c.showFailure(s)
+	}
+	return nil
+}
+
+// showPlan writes the plan to where it is wanted.
+func (c *command) showPlan(p *plan.Plan) error {
+	data, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	if out := c.flags.rehearsal.out; out != "" {
+		if err := writeFile(out, data); err != nil {
+			return failure.Wrap(failure.Output, innermost(err), "--out %s", out)
+		}
+	}
+	if !c.flags.json {
+		var b bytes.Buffer
+		if err := p.Write(&b, plan.Style{Color: c.colors(c.env.Stdout), Verbose: c.flags.verbose}); err != nil {
+			return err
+		}
+		data = b.Bytes()
+		if c.flags.quiet {
+			return nil
+		}
+	}
+	if _, err := c.env.Stdout.Write(data); err != nil {
+		return failure.Wrap(failure.Output, err, "write the plan")
+	}
+	return nil
+}
+
+// showFailure shows how the rehearsal failed as a run's failure is shown. Nothing
+// real was changed, and it says so.
+func (c *command) showFailure(s *stage) error {
+	rep := report.New(report.Options{
+		Out: c.env.Stdout, Err: c.env.Stderr, Mode: report.Plain, Verbosity: -1, Color: c.colors(c.env.Stderr),
+		Clock: clock.Wall{}, Recipe: s.recipe.Name,
+	})
+	for _, ev := range s.trouble {
+		rep.Event(s.said(ev))
+	}
+	err := s.saidError(s.failed)
+	if e := failure.As(err); e != nil && e.State != "" {
+		e.State = "in the rehearsal, not on a server:\n" + e.State
+	}
+	rep.Finish(err, 0, 0, nil)
+	if err := rep.Close(); err != nil {
+		return err
+	}
+	return shown{s.failed}
+}
+
+// said returns ev as the plan would have it.
+func (s *stage) said(ev effect.Event) effect.Event {
+	if ev.Step != nil {
+		step := *ev.Step
+		step.Err = s.saidError(step.Err)
+		ev.Step = &step
+	}
+	if ev.Result != nil {
+		res := *ev.Result
+		res.Err = s.saidError(res.Err)
+		ev.Result = &res
+	}
+	return ev
+}
+
+func (s *stage) saidError(err error) error {
+	e := failure.As(err)
+	if e == nil {
+		return err
+	}
+	said := *e
+	for _, text := range []*string{&said.Message, &said.Target, &said.Hint, &said.State, &said.Details} {
+		*text = s.recorder.Said(*text)
+	}
+	return &said
+}
+
+// writeFile writes a file as a whole or not at all. Only its owner may read it.
+func writeFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// stage is a rehearsal: a recipe, a world, and what came of it.
+type stage struct {
+	*command
+	name    string
+	params  map[string]any
+	shuffle int64
+
+	source string     // plan.Live, "empty" or the name of a file
+	state  *sim.State // what the world is made of
+	live   *snapshot  // where state comes from; nil: a file, or nothing
+
+	recipe   *runtime.Recipe
+	recorder *plan.Recorder
+	failed   error
+	trouble  []effect.Event // what an error's place is known from
+}
+
+func (s *stage) close() {
+	if s.live != nil {
+		s.live.close()
+	}
+}
+
+// maxRounds is how often a live world is read again because the recipe asked for
+// something that was not read before.
+const maxRounds = 8
+
+// play rehearses the recipe and returns the plan; that the rehearsed run failed is
+// in the plan and in s.failed. When the recipe asks for what a live snapshot has
+// not read, such as a second engine, it is read, and the rehearsal starts again.
+func (s *stage) play(ctx context.Context) (*plan.Plan, error) {
+	for round := 1; ; round++ {
+		p, needs, err := s.once(ctx)
+		if err != nil || s.live == nil || ctx.Err() != nil || !s.live.wants(needs, s.recorder.Keys()) {
+			return p, err
+		}
+		if round == maxRounds {
+			return nil, failure.New(failure.Limit, "the recipe asked for something new in each of %d rehearsals", maxRounds)
+		}
+		if s.state, err = s.live.take(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// once rehearses the recipe in a world of its own.
+func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
+	state := *s.state
+	state.Routers = withRouters(state.Routers, s.routers())
+	world, err := sim.New(sim.Options{State: &state})
+	if err != nil {
+		return nil, nil, failure.New(failure.Invalid, "%s: %s", s.source, err)
+	}
+	defer world.Close()
+	if s.live != nil && s.live.redisErr != nil {
+		world.SetRedisDown(true)
+	}
+	scrub := &runtime.Scrubber{}
+	rec, err := plan.NewRecorder(world, s.state, scrub.Clean)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.recorder = rec
+	var needs []engine.Need
+	clients := engine.Rehearsal(s.servers(), world, engine.Stage{
+		Assume:  rec.Assume,
+		Missing: func(n engine.Need) { needs = append(needs, n) },
+	})
+	defer clients.Close()
+	host, err := s.host(clients)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.recipe, err = load(host, s.name); err != nil {
+		return nil, nil, err
+	}
+	s.trouble = nil
+	res, runErr := host.Run(rec.Context(ctx), s.recipe, runtime.RunOptions{
+		Params: s.params, Sinks: []runtime.Sink{rec, troubles{s}}, Guards: []runtime.Guard{rec}, Clock: clients.Clock(),
+		Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: plan.Undoing(s.abort), Scrub: scrub, Print: rec.Print,
+	})
+	s.failed = runErr
+	if s.live != nil && s.live.redisErr != nil {
+		rec.Assume("Redis is down: " + s.live.redisErr.Error())
+	}
+	p, err := rec.Plan(res.Effects, runErr)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.describePlan(p, res.Declared)
+	return p, needs, nil
+}
+
+// troubles keeps the events from which a report knows where an error came from.
+// What a rehearsal changed is not among them: nothing real was.
+type troubles struct{ *stage }
+
+// Event implements runtime.Sink.
+func (t troubles) Event(ev effect.Event) {
+	if ev.Type == effect.StepEnd && ev.Step.Err != nil || ev.Type == effect.OpEnd && ev.Result.Outcome == effect.Refused {
+		t.trouble = append(t.trouble, ev)
+	}
+}
+
+// describePlan fills in what the plan says of the recipe, the world and the flags.
+func (s *stage) describePlan(p *plan.Plan, declared []runtime.Param) {
+	p.Recipe = plan.Recipe{Name: s.name, Hash: s.recipe.Hash, Params: map[string]any{}}
+	secret := map[string]bool{}
+	for _, d := range declared {
+		secret[d.Name] = d.Type == "secret"
+	}
+	for name, v := range s.params {
+		if secret[name] {
+			p.Recipe.SecretParams = append(p.Recipe.SecretParams, name)
+		} else {
+			p.Recipe.Params[name] = v
+		}
+	}
+	p.World = plan.World{Source: s.source, Taken: s.taken()}
+	if s.live != nil {
+		p.World.Engines, p.World.Redis = s.live.names(), s.live.redisName
+	}
+	p.Options = plan.Options{Routers: s.routers(), Allow: s.flags.allow, Env: s.flags.env, Secrets: s.flags.secrets, Seed: s.flags.seed}
+}

@@ -1,0 +1,206 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/modules/std"
+	"github.com/mepc/mepc-run/recipes"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// run runs the recipe name against the servers that the flags name.
+func (c *command) run(ctx context.Context, name string, args []string) error {
+	c.recipe = name
+	if err := c.flags.check(); err != nil {
+		return err
+	}
+	given, err := params(c.flags.varFiles, args)
+	if err != nil {
+		return err
+	}
+	world := engine.Live(c.servers())
+	defer world.Close()
+	return c.execute(ctx, world, name, runtime.RunOptions{Params: given, Abort: c.abort}, func(*report.Report) {})
+}
+
+// servers says which servers the flags name.
+func (c *command) servers() engine.Options {
+	return engine.Options{Docker: c.flags.docker, Redis: c.flags.redis, InsecureTCP: c.flags.insecure, Getenv: c.env.Getenv}
+}
+
+// execute runs the recipe name in world, shows the run, and lets last add to what
+// is shown of one that went well.
+func (c *command) execute(ctx context.Context, world *engine.World, name string, opts runtime.RunOptions, last func(*report.Report)) error {
+	host, err := c.host(world)
+	if err != nil {
+		return err
+	}
+	recipe, err := load(host, name)
+	if err != nil {
+		return err
+	}
+	defer outliveReaders()()
+	rep := c.report(recipe.Name)
+	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
+	opts.Sinks, opts.Print = append(opts.Sinks, rep), rep.Print
+	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
+	res, err := host.Run(ctx, recipe, opts)
+	if err == nil {
+		last(rep)
+	}
+	rep.Finish(err, res.Effects, res.Duration, res.Value)
+	if lost := c.unwritten(rep.Close()); err == nil {
+		err = lost
+	}
+	if err != nil {
+		return shown{err}
+	}
+	return nil
+}
+
+// interrupted is what the user is told at once when a signal ends the run: the
+// undoing may take a while.
+func interrupted(ctx context.Context) runtime.Event {
+	text := context.Cause(ctx).Error() + ": what was begun is undone; a second signal ends that, too"
+	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: "warn", Text: text}}
+}
+
+// unwritten says that output got lost, and returns an error when that was not
+// its reader's choice. The run went on to its end in any case.
+func (c *command) unwritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	fmt.Fprintf(c.env.Stderr, "output is incomplete: %s; the run went on to its end\n", err)
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return failure.Wrap(failure.Output, err, "write results")
+}
+
+// host returns a Host with the modules, whose calls go to world.
+func (c *command) host(world *engine.World) (*runtime.Host, error) {
+	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	routers := c.routers()
+	if err := checkRouters(routers); err != nil {
+		return nil, err
+	}
+	return runtime.New(runtime.Options{
+		Library: recipes.FS, Limits: c.flags.limits, Cache: &c.compiled,
+		Modules: modules(world, c.flags.allow, std.Options{
+			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
+		}),
+	}), nil
+}
+
+// routers returns the URLs of the routers that the operator names.
+func (c *command) routers() []string {
+	if len(c.flags.routers) > 0 {
+		return c.flags.routers
+	}
+	return strings.FieldsFunc(c.env.Getenv("MEPC_ROUTER"), func(r rune) bool { return r == ',' })
+}
+
+// describe returns the recipe name and what it declares. No server is asked.
+func (c *command) describe(ctx context.Context, name string) (*runtime.Recipe, []runtime.Param, error) {
+	world := engine.Live(engine.Options{Getenv: c.env.Getenv})
+	defer world.Close()
+	host, err := c.host(world)
+	if err != nil {
+		return nil, nil, err
+	}
+	recipe, err := load(host, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	declared, err := host.Describe(ctx, recipe)
+	return recipe, declared, err
+}
+
+// load returns the recipe in the file name, or the one that mepc-run brings
+// under that name. A bare word means the latter: what lies around in a directory
+// does not change what it means.
+func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
+	if slices.Contains(shippedNames(), name) {
+		return host.LoadFS(recipes.FS, name+".lua")
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return host.LoadFile(name)
+	}
+	if file := strings.TrimSuffix(strings.TrimPrefix(name, "recipes/"), ".lua"); slices.Contains(shippedNames(), file) {
+		return host.LoadFS(recipes.FS, file+".lua")
+	}
+	e := failure.New(failure.NotFound, "no recipe %s%s", name, runtime.DidYouMean(name, similar(name)))
+	return nil, e.WithHint("name a .lua file, or one of the recipes that mepc-run brings: %s", nameList())
+}
+
+// commandNames are what can be meant by a recipe that is not there.
+var commandNames = []string{"apply", "completion", "help", "router", "version", "world"}
+
+// similar returns the names that could be meant by name: recipes that mepc-run
+// brings, its commands, and the recipes in name's directory.
+func similar(name string) []string {
+	names := append(shippedNames(), commandNames...)
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(name), "*.lua"))
+	return append(names, files...)
+}
+
+// nameList returns the recipes that mepc-run brings, for a sentence.
+func nameList() string { return strings.Join(shippedNames(), ", ") }
+
+// shippedNames returns the names of the recipes that mepc-run brings.
+func shippedNames() []string {
+	files, err := fs.Glob(recipes.FS, "*.lua")
+	if err != nil {
+		panic(err) // the pattern is malformed
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(f, ".lua")
+	}
+	return files
+}
+
+// colors reports whether what is written to w may have colours.
+func (c *command) colors(w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	return isFile && term.IsTerminal(int(f.Fd())) && !c.flags.noColor && c.env.Getenv("NO_COLOR") == ""
+}
+
+// report returns what shows the run to the user. Its clock is the machine's, even
+// where the run's is not: it says how often the screen is drawn.
+func (c *command) report(recipe string) *report.Report {
+	opts := report.Options{Out: c.env.Stdout, Err: c.env.Stderr, Clock: clock.Wall{}, Recipe: recipe}
+	switch {
+	case c.flags.json:
+		opts.Mode = report.JSON
+	case c.env.Getenv("TERM") == "dumb":
+		opts.Mode = report.Plain
+	}
+	opts.Color = c.colors(c.env.Stderr)
+	switch {
+	case c.flags.quiet:
+		opts.Verbosity = -1
+	case c.flags.verbose:
+		opts.Verbosity = 1
+	}
+	return report.New(opts)
+}

@@ -1,0 +1,284 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mepc/mepc-run/internal/sim"
+)
+
+// diffEngines returns what is different on the engines. Of what was there before
+// and still is, only what touched names counts: time alone changes things, too.
+// Symbols stand for what the engine chose.
+func diffEngines(before, now []sim.EngineState, touched func(name string) bool) []Change {
+	var all []Change
+	for n := range now {
+		engine := ""
+		if len(now) > 1 {
+			engine = now[n].Name
+		}
+		for _, c := range diffEngine(&before[n], &now[n], touched) {
+			c.Engine = engine
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func diffEngine(before, now *sim.EngineState, touched func(string) bool) []Change {
+	var all []Change
+	all = append(all, diffThings("container", before.Containers, now.Containers, thing[sim.Container]{
+		key:  func(c *sim.Container) string { return c.ID },
+		name: func(c *sim.Container) string { return c.Name },
+		text: containerText,
+		diff: containerDiff,
+		app:  func(c *sim.Container) string { return c.Labels["mepc.app"] },
+	}, touched)...)
+	all = append(all, diffImages(before.Images, now.Images)...)
+	all = append(all, diffThings("network", before.Networks, now.Networks, thing[sim.Network]{
+		key:  func(n *sim.Network) string { return n.ID },
+		name: func(n *sim.Network) string { return n.Name },
+		text: func(n *sim.Network) string { return n.Driver },
+	}, touched)...)
+	return append(all, diffThings("volume", before.Volumes, now.Volumes, thing[sim.Volume]{
+		key:  func(v *sim.Volume) string { return v.Name },
+		name: func(v *sim.Volume) string { return v.Name },
+		text: func(v *sim.Volume) string { return v.Driver },
+	}, touched)...)
+}
+
+// thing is how things of one kind are compared and shown.
+type thing[T any] struct {
+	key, name, text func(*T) string
+	diff            func(was, is *T) string // nil: it never changes
+	app             func(*T) string         // nil: it belongs to none
+}
+
+func diffThings[T any](kind string, before, now []T, t thing[T], touched func(string) bool) []Change {
+	was := make(map[string]*T, len(before))
+	for i := range before {
+		was[t.key(&before[i])] = &before[i]
+	}
+	var all []Change
+	add := func(mark Mark, v *T, text string) {
+		c := Change{Mark: mark, Kind: kind, Name: t.name(v), Text: text}
+		if t.app != nil {
+			c.App = t.app(v)
+		}
+		all = append(all, c)
+	}
+	for i := range now {
+		is := &now[i]
+		old := was[t.key(is)]
+		delete(was, t.key(is))
+		if old == nil {
+			add(Added, is, t.text(is))
+		} else if t.diff != nil && (touched(t.name(is)) || touched(t.name(old))) {
+			if text := t.diff(old, is); text != "" {
+				add(Changed, is, text)
+			}
+		}
+	}
+	for i := range before {
+		if v := &before[i]; was[t.key(v)] == v {
+			add(Removed, v, t.text(v))
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Change) int { return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Name, b.Name)) })
+	return all
+}
+
+func containerText(c *sim.Container) string {
+	parts := []string{imageName(c), statusOf(c)}
+	if r := c.Labels["mepc.release"]; r != "" {
+		parts = append(parts, "release "+r)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func imageName(c *sim.Container) string {
+	v, app := c.Labels["mepc.version"], c.Labels["mepc.app"]
+	if v != "" && app != "" && isID(c.Image) {
+		return "version " + v
+	}
+	return c.Image
+}
+
+func isID(ref string) bool { return strings.HasPrefix(ref, "sha256:") }
+
+func statusOf(c *sim.Container) string { return cmp.Or(c.Status, "running") }
+
+func containerDiff(was, is *sim.Container) string {
+	var parts []string
+	for _, f := range []struct{ name, was, is string }{
+		{"name", was.Name, is.Name},
+		{"", statusOf(was), statusOf(is)},
+		{"restart", cmp.Or(was.Restart, "no"), cmp.Or(is.Restart, "no")},
+		{"networks", networkNames(was), networkNames(is)},
+	} {
+		if f.was != f.is {
+			parts = append(parts, strings.TrimSpace(f.name+" "+f.was+" -> "+f.is))
+		}
+	}
+	if len(parts) == 0 && statusOf(is) == "running" && !was.Started.Equal(is.Started) {
+		parts = append(parts, "restarted")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func networkNames(c *sim.Container) string {
+	names := make([]string, 0, len(c.Networks))
+	for _, n := range c.Networks {
+		names = append(names, n.Network)
+	}
+	slices.Sort(names)
+	return cmp.Or(strings.Join(names, " "), "none")
+}
+
+// diffImages tells of references, which is how people know images, and of images
+// without one.
+func diffImages(before, now []sim.Image) []Change {
+	was, is := references(before), references(now)
+	var all []Change
+	for ref, id := range is {
+		switch old, ok := was[ref]; {
+		case !ok:
+			all = append(all, Change{Mark: Added, Kind: "image", Name: ref, Text: shortID(id)})
+		case old != id:
+			all = append(all, Change{Mark: Changed, Kind: "image", Name: ref, Text: shortID(old) + " -> " + shortID(id)})
+		}
+	}
+	for ref, id := range was {
+		if _, ok := is[ref]; !ok {
+			all = append(all, Change{Mark: Removed, Kind: "image", Name: ref, Text: shortID(id)})
+		}
+	}
+	slices.SortFunc(all, func(a, b Change) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+func references(images []sim.Image) map[string]string {
+	refs := make(map[string]string, len(images))
+	for i := range images {
+		img := &images[i]
+		switch {
+		case img.Absent:
+		case img.Ref == "":
+			refs[img.ID] = img.ID
+		default:
+			refs[img.Ref] = img.ID
+			for _, t := range img.Tags {
+				refs[t] = img.ID
+			}
+		}
+	}
+	return refs
+}
+
+// shortID is an ID as people see it: its first 12 digits.
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
+}
+
+// routing begins the key of a list of backends.
+const routing = "frontend:"
+
+// diffKey compares a key with what it was; nil is not there. It reports false
+// when nothing is different.
+func diffKey(name string, was, is *sim.RedisKey) (Change, bool) {
+	c := Change{Kind: "key", Name: name}
+	if strings.HasPrefix(name, routing) && (was == nil || was.List != nil) && (is == nil || is.List != nil) {
+		c.Kind = "list"
+	}
+	switch {
+	case was == nil && is == nil, was != nil && is != nil && equalKeys(was, is):
+		return c, false
+	case was == nil:
+		c.Mark, c.Text = Added, keyText(name, is)
+	case is == nil:
+		c.Mark, c.Text = Removed, keyText(name, was)
+	default:
+		c.Mark, c.Text = Changed, keyText(name, was)+" -> "+keyText(name, is)
+	}
+	if c.Kind == "list" {
+		c.Text, c.Lines = "", listLines(backends(was), backends(is))
+	}
+	return c, true
+}
+
+// equalKeys leaves out how long a key has still to live: that is time's affair.
+func equalKeys(a, b *sim.RedisKey) bool {
+	return valueText(a) == valueText(b) && (a.TTL > 0) == (b.TTL > 0)
+}
+
+func backends(k *sim.RedisKey) []string {
+	if k == nil {
+		return nil
+	}
+	return k.List
+}
+
+// listLines returns the entries of a list that go and come, and those that stay.
+// One that stands several times counts as often.
+func listLines(was, is []string) []string {
+	left := slices.Clone(was)
+	var stay, come []string
+	for _, v := range is {
+		if i := slices.Index(left, v); i >= 0 {
+			left = slices.Delete(left, i, i+1)
+			stay = append(stay, "  "+v)
+		} else {
+			come = append(come, "+ "+v)
+		}
+	}
+	var lines []string
+	for _, v := range left {
+		lines = append(lines, "- "+v)
+	}
+	if len(left)+len(come) == 0 && !slices.Equal(was, is) {
+		lines = append(lines, "  in another order")
+	}
+	return slices.Concat(stay, lines, come)
+}
+
+// ours reports whether a key holds nothing but routing and mepc-run's own notes.
+// The values of others are nobody's to see.
+func ours(name string) bool {
+	return strings.HasPrefix(name, routing) || strings.HasPrefix(name, "dead:") || strings.HasPrefix(name, "mepc:")
+}
+
+// keyText says what a key holds.
+func keyText(name string, k *sim.RedisKey) string {
+	if ours(name) {
+		return valueText(k)
+	}
+	switch {
+	case k.String != nil:
+		return fmt.Sprintf("string of %d bytes", len(*k.String))
+	case k.List != nil:
+		return fmt.Sprintf("list of %d", len(k.List))
+	case k.Set != nil:
+		return fmt.Sprintf("set of %d", len(k.Set))
+	case k.Hash != nil:
+		return fmt.Sprintf("hash of %d", len(k.Hash))
+	case k.ZSet != nil:
+		return fmt.Sprintf("sorted set of %d", len(k.ZSet))
+	}
+	return fmt.Sprintf("stream of %d", len(k.Stream))
+}
+
+// valueText is all of a key's value.
+func valueText(k *sim.RedisKey) string {
+	switch {
+	case k.String != nil:
+		return *k.String
+	case k.List != nil:
+		return "[" + strings.Join(k.List, ", ") + "]"
+	case k.Set != nil:
+		return "{" + strings.Join(slices.Sorted(slices.Values(k.Set)), ", ") + "}"
+	}
+	return fmt.Sprintf("%v %v %v", k.Hash, k.ZSet, k.Stream) // fmt sorts maps
+}

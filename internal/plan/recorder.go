@@ -1,0 +1,391 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sim"
+)
+
+// Recorder watches a rehearsal. It is a sink and a guard of the run, and must be
+// both. It is safe for concurrent use.
+type Recorder struct {
+	world  *sim.World
+	clean  func(string) string
+	source *sim.State // what world was made of
+	before *sim.State
+
+	mu      sync.Mutex
+	stop    context.CancelCauseFunc
+	entries []Entry
+	open    map[int]*pending // effects under way, by their number
+	undoing map[int]bool     // calls that take something back
+	now     []sim.EngineState
+	symbols *symbols
+	learned bool // symbols are those of now
+	assumed []string
+	touched map[string]bool // names and keys that effects had to do with
+	asked   asked
+	unsure  error // a state that could not be read
+}
+
+// pending is an effect under way.
+type pending struct {
+	effect *Effect
+	keys   []dbKey
+	was    []*sim.RedisKey
+}
+
+// NewRecorder returns the recorder of a run in world, which was made of source and
+// stands as it is before the run. clean takes secrets out of text.
+func NewRecorder(world *sim.World, source *sim.State, clean func(string) string) (*Recorder, error) {
+	before, err := world.State()
+	if err != nil {
+		return nil, err
+	}
+	return &Recorder{
+		world: world, clean: clean, source: source, before: before, now: before.Engines, symbols: newSymbols(), learned: true,
+		open: map[int]*pending{}, undoing: map[int]bool{}, touched: map[string]bool{},
+		asked: asked{facts: map[factKey]bool{}},
+	}, nil
+}
+
+// Context returns the context that the run must be given: it ends when the
+// world is asked for what it does not model, since whatever a recipe makes of
+// such an error would be made up.
+func (r *Recorder) Context(ctx context.Context) context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, r.stop = context.WithCancelCause(ctx)
+	return ctx
+}
+
+type undoKey struct{}
+
+// Undoing marks the context of what takes back a failed run's doings: a Recorder
+// shows it as such, and a Guard lets it pass.
+func Undoing(ctx context.Context) context.Context { return context.WithValue(ctx, undoKey{}, true) }
+
+func undoing(ctx context.Context) bool { return ctx.Value(undoKey{}) != nil }
+
+// Allow refuses nothing.
+func (r *Recorder) Allow(ctx context.Context, op *effect.Op) error {
+	if undoing(ctx) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if p := r.open[op.Seq]; p != nil {
+			p.effect.Undo = true
+		}
+	}
+	return nil
+}
+
+// Assume notes what was taken for granted.
+func (r *Recorder) Assume(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if what = r.clean(what); !slices.Contains(r.assumed, what) {
+		r.assumed = append(r.assumed, what)
+	}
+}
+
+// Print notes a line that the recipe printed.
+func (r *Recorder) Print(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line = r.symbolic(line)
+	r.entries = append(r.entries, Entry{Print: &line})
+}
+
+// Event notes what happened.
+func (r *Recorder) Event(ev effect.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch ev.Type {
+	case effect.StepStart:
+		r.entries = append(r.entries, Entry{Step: r.allSymbolic(ev.Step.Path), Branch: ev.Step.Branch})
+	case effect.LogLine:
+		r.entries = append(r.entries, Entry{Step: r.allSymbolic(ev.Log.Path), Branch: ev.Log.Branch, Log: &Log{
+			Level: ev.Log.Level, Text: r.symbolic(ev.Log.Text), Fields: r.args(ev.Log.Fields),
+		}})
+	case effect.OpStart:
+		r.opStart(ev.Op)
+	case effect.OpEnd:
+		r.opEnd(ev.Op, ev.Result)
+	}
+}
+
+func (r *Recorder) opStart(op *effect.Op) {
+	r.asked.op(op)
+	if !op.Class.Mutates() {
+		return
+	}
+	p := &pending{effect: &Effect{
+		Op: op.Name, Target: r.symbolic(op.Target), Args: r.args(op.Args), Endpoint: op.Endpoint, Class: op.Class.String(), Where: op.Where,
+	}}
+	if isRedis(op) {
+		p.keys = keysOf(op)
+		for _, k := range p.keys {
+			p.was = append(p.was, r.key(k))
+			r.touched[k.name] = true
+		}
+	} else {
+		r.touched[op.Target] = true
+	}
+	r.open[op.Seq] = p
+	r.entries = append(r.entries, Entry{Step: r.allSymbolic(op.Scope), Branch: op.Branch, Effect: p.effect})
+}
+
+func (r *Recorder) opEnd(op *effect.Op, res *effect.Result) {
+	if res.Err != nil && failure.KindOf(res.Err) == failure.NotModelled && r.stop != nil {
+		r.stop(res.Err)
+	}
+	p := r.open[op.Seq]
+	if p == nil {
+		return
+	}
+	delete(r.open, op.Seq)
+	e := p.effect
+	e.Outcome = string(res.Outcome)
+	if res.Err != nil {
+		e.Error = r.symbolic(r.clean(messageOf(res.Err)))
+	}
+	changes := r.changed(op, p)
+	e.Summary = r.symbolic(r.clean(res.Summary))
+	e.Mark = markOf(op, res, changes)
+	for _, c := range changes {
+		e.Changes = append(e.Changes, r.lines(c)...)
+	}
+}
+
+// changed returns what is different since the effect began.
+func (r *Recorder) changed(op *effect.Op, p *pending) []Change {
+	if isRedis(op) {
+		var all []Change
+		for i, k := range p.keys {
+			if c, ok := diffKey(k.name, p.was[i], r.key(k)); ok {
+				all = append(all, c)
+			}
+		}
+		return all
+	}
+	if !strings.HasPrefix(op.Name, "docker.") {
+		return nil
+	}
+	last := r.now
+	r.now = nil
+	for _, e := range r.world.Engines() {
+		r.now = append(r.now, e.State())
+	}
+	r.learned = false
+	return diffEngines(last, r.now, func(name string) bool { return name == op.Target })
+}
+
+func markOf(op *effect.Op, res *effect.Result, changes []Change) Mark {
+	has := func(m Mark) bool { return slices.ContainsFunc(changes, func(c Change) bool { return c.Mark == m }) }
+	switch {
+	case has(Added):
+		return Added
+	case has(Removed):
+		return Removed
+	case len(changes) > 0:
+		return Changed
+	case !res.Changed(op), isRedis(op):
+		return Same
+	case op.Name == "http.delete":
+		return Removed
+	}
+	return Changed
+}
+
+// lines shows a change below the effect that made it. What the effect's own line
+// says already is left out.
+func (r *Recorder) lines(c Change) []string {
+	name := c.Name
+	if c.Kind != "key" && c.Kind != "list" {
+		name = c.Kind + " " + c.Name
+	}
+	text := string(c.Mark) + " " + name
+	if c.Text != "" {
+		text += ": " + c.Text
+	}
+	out := []string{r.symbolic(r.clean(text))}
+	for _, l := range c.Lines {
+		out = append(out, "    "+r.symbolic(r.clean(l)))
+	}
+	return out
+}
+
+func (r *Recorder) key(k dbKey) *sim.RedisKey {
+	v, ok, err := r.world.RedisKey(k.db, k.name)
+	if err != nil {
+		r.unsure = errors.Join(r.unsure, err)
+	}
+	if !ok {
+		return nil
+	}
+	return &v
+}
+
+// symbolic writes symbols in place of what the simulated world chose.
+func (r *Recorder) symbolic(text string) string {
+	if !r.learned {
+		r.symbols.learn(r.before.Engines, r.now)
+		r.learned = true
+	}
+	return r.symbols.apply(text)
+}
+
+func (r *Recorder) allSymbolic(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = r.symbolic(t)
+	}
+	return out
+}
+
+func (r *Recorder) args(args []effect.Arg) []effect.Arg {
+	if len(args) == 0 {
+		return nil
+	}
+	out := make([]effect.Arg, len(args))
+	for i, a := range args {
+		out[i] = effect.Arg{Name: a.Name, Value: r.symbolic(a.Value)}
+	}
+	return out
+}
+
+func messageOf(err error) string {
+	if e := failure.As(err); e != nil {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// Plan returns the plan of the run, which has ended with err and so many effects.
+// The caller fills in Recipe, World and Options.
+func (r *Recorder) Plan(effects int, err error) (*Plan, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	after, stateErr := r.world.State()
+	if err := errors.Join(r.unsure, stateErr); err != nil {
+		return nil, err
+	}
+	r.now, r.learned = after.Engines, false
+	p := &Plan{Format: Format, Entries: r.entries, Assumed: slices.Clone(r.assumed), Changes: r.changes(after), Summary: Summary{Effects: effects}}
+	p.Assumed = append(p.Assumed, r.behaviours(after)...)
+	for i := range p.Changes {
+		switch p.Changes[i].Mark {
+		case Added:
+			p.Summary.Add++
+		case Changed:
+			p.Summary.Change++
+		case Removed:
+			p.Summary.Remove++
+		}
+	}
+	for _, e := range p.Effects() {
+		if e.Mark != Same && len(e.Changes) == 0 {
+			p.Summary.Other++
+		}
+	}
+	p.Basis = r.asked.basis(r.source, r.touched)
+	if e := failure.As(err); e != nil {
+		p.Error = &Error{
+			Kind: string(e.Kind), Message: r.said(e.Message), Op: e.Op, Target: r.said(e.Target), Where: e.Where,
+			Hint: r.said(e.Hint), State: r.said(e.State), Details: r.said(e.Details),
+		}
+	} else if err != nil {
+		p.Error = &Error{Kind: string(failure.Internal), Message: r.said(err.Error())}
+	}
+	// In a file a list is a list, even an empty one.
+	p.Assumed, p.Entries, p.Changes = listed(p.Assumed), listed(p.Entries), listed(p.Changes)
+	return p, nil
+}
+
+func listed[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// Said returns text as the plan would have it: with symbols, and without secrets.
+func (r *Recorder) Said(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.said(text)
+}
+
+func (r *Recorder) said(text string) string { return r.symbolic(r.clean(text)) }
+
+// changes compares the world with what it was before the run.
+func (r *Recorder) changes(after *sim.State) []Change {
+	all := diffEngines(r.before.Engines, after.Engines, func(name string) bool { return r.touched[name] })
+	all = append(all, r.keyChanges(0, r.before.Redis, after.Redis)...)
+	for db := 1; db < 16; db++ {
+		all = append(all, r.keyChanges(db, r.before.RedisDBs[db], after.RedisDBs[db])...)
+	}
+	for i := range all {
+		all[i].Text = r.said(all[i].Text)
+		for j, l := range all[i].Lines {
+			all[i].Lines[j] = r.said(l)
+		}
+	}
+	return all
+}
+
+func (r *Recorder) keyChanges(db int, was, is map[string]sim.RedisKey) []Change {
+	var names []string
+	for name := range r.touched {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var all []Change
+	for _, name := range names {
+		if c, ok := diffKey(name, find(was, name), find(is, name)); ok {
+			if db != 0 {
+				c.Engine = "database " + string(rune('0'+db%10)) // 1 to 15
+			}
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func find(keys map[string]sim.RedisKey, name string) *sim.RedisKey {
+	if k, ok := keys[name]; ok {
+		return &k
+	}
+	return nil
+}
+
+// behaviours says of which images the world does not know how their containers
+// behave: those that the run started were taken as healthy.
+func (r *Recorder) behaviours(after *sim.State) []string {
+	var out []string
+	for n := range after.Engines {
+		e := &after.Engines[n]
+		old := map[string]*sim.Container{}
+		for i := range r.before.Engines[n].Containers {
+			c := &r.before.Engines[n].Containers[i]
+			old[c.ID] = c
+		}
+		for i := range e.Containers {
+			c := &e.Containers[i]
+			if was := old[c.ID]; c.Started.IsZero() || c.Behaviour != nil || was != nil && was.Started.Equal(c.Started) {
+				continue
+			}
+			out = append(out, c.Name+" was taken as healthy at once, with 200 for every request: the world does not say how its image behaves")
+		}
+	}
+	return out
+}

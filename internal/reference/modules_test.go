@@ -1,0 +1,39 @@
+package reference_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/reference"
+	"github.com/mepc/mepc-run/modules/docker"
+	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/redis"
+	"github.com/mepc/mepc-run/modules/std"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// modules returns what a recipe can call, all of it, on the servers of world.
+func modules(world *engine.World) []runtime.Module {
+	return append(std.Modules(std.Options{}),
+		docker.New(world, docker.Allow{}),
+		redis.New(world, redis.Allow{}),
+		http.New(world),
+	)
+}
+
+// documented is modules without servers.
+func documented() []runtime.Module { return modules(engine.Live(engine.Options{})) }
+
+func TestEveryModuleIsInTheReference(t *testing.T) {
+	folders, err := os.ReadDir("../../modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := reference.Markdown(documented())
+	for _, f := range folders {
+		if pages[f.Name()+".md"] == "" {
+			t.Errorf("modules/%s is not in the list of this test", f.Name())
+		}
+	}
+}

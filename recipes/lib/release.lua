@@ -1,0 +1,150 @@
+-- A release is one image with one configuration. Its containers are named after
+-- it and carry labels, so that any later run finds them, whoever started them:
+--   mepc.app        the application
+--   mepc.release    the release: a digest of image and configuration
+--   mepc.version    the tag that was asked for
+--   mepc.replica    1, 2, ...
+--   mepc.advertise  the address that its published ports are routed to, if any
+-- The same image and configuration always give the same names: a run that was
+-- cut off is continued by running it again.
+local address = require("lib.address")
+local M = {}
+
+-- The release of `spec`: {app, reference, image (as docker.image returns it), port,
+-- env and secrets (lists of NAME=value), links, network, publish, advertise, restart}.
+function M.of(engine, spec)
+  local linked = {}
+  for i, link in ipairs(spec.links) do
+    local name = link:match("^[^:]+")
+    local c = engine:find(name)
+    if not c then
+      fail("the container " .. name .. " to link to is not there", {
+        kind = "not_found", hint = "start it first, or correct links=" .. table.concat(spec.links, ",")})
+    end
+    -- A link leads to one container for good, not to the next of that name:
+    -- another one there means another release here.
+    linked[i] = link .. (spec.network == "" and "@" .. c.id or "")
+  end
+  local id = sha256(json.encode{
+    image = spec.image.id, port = spec.port, env = spec.env, secrets = spec.secrets, links = linked, network = spec.network,
+    publish = spec.advertise ~= "" and spec.publish or "", advertise = spec.advertise, restart = spec.restart,
+  }):sub(1, 8)
+  local version = spec.reference:match("@") and spec.image.id:match("(%x+)$"):sub(1, 12)
+    or spec.reference:match(":([%w_.-]+)$") or "latest"
+  return {id = id, version = version, app = spec.app, spec = spec, name = spec.app .. "-" .. version .. "-" .. id}
+end
+
+function M.container_name(release, replica)
+  return replica == 1 and release.name or release.name .. "-" .. replica
+end
+
+local function environment(spec)
+  local env = {}
+  for _, pair in ipairs(spec.env) do
+    local name, value = pair:match("^([^=]+)=(.*)$")
+    if not name then fail("env: " .. pair .. " is not NAME=value", {kind = "invalid_argument"}) end
+    env[name] = value
+  end
+  for _, pair in ipairs(spec.secrets) do
+    local name, declared = pair:match("^([^=]+)=(.+)$")
+    if not name then fail("secrets: " .. pair .. " is not NAME=secret", {kind = "invalid_argument"}) end
+    env[name] = secret(declared)
+  end
+  return env
+end
+
+local function create(engine, name, release, replica)
+  local spec = release.spec
+  engine:create{
+    name = name, image = spec.image.id, env = environment(spec), links = spec.links, restart = spec.restart,
+    network = spec.network ~= "" and spec.network or nil, expose = {tostring(spec.port)},
+    ports = spec.advertise ~= "" and {spec.publish .. "::" .. spec.port} or {},
+    labels = {
+      ["mepc.app"] = release.app, ["mepc.release"] = release.id, ["mepc.version"] = release.version,
+      ["mepc.replica"] = tostring(replica), ["mepc.advertise"] = spec.advertise,
+    },
+  }
+end
+
+-- Whether a container is one of the release's.
+function M.is(container, release)
+  return container.labels["mepc.app"] == release.app and container.labels["mepc.release"] == release.id
+end
+
+-- Creates the container. Returns false when another run that deploys the same
+-- was first: its container serves us as well.
+local function created(engine, name, release, replica)
+  local _, err = try(create, engine, name, release, replica)
+  if err and err.kind ~= "conflict" then error(err) end
+  for _ = 1, err and 50 or 0 do -- a name is taken before there is a container to be seen
+    local other = engine:find(name)
+    if other and M.is(other, release) then return false end
+    if other then break end
+    sleep("100ms")
+  end
+  if err then error(err) end
+  return true
+end
+
+-- Makes sure that the release's container number `replica` exists and runs, and
+-- returns its name. What this does is noted in `touched` before it is done:
+-- touched[name] is "created" or "started". See M.take_down.
+function M.ensure(engine, release, replica, touched)
+  local name = M.container_name(release, replica)
+  local found = engine:find(name)
+  if found and not M.is(found, release) then
+    fail("a container named " .. name .. " is there and is not ours", {
+      kind = "conflict", hint = "docker rename " .. name .. " " .. name .. "-other, or docker rm it, then run again"})
+  elseif found and found.state.status == "paused" then
+    fail(name .. " is paused", {kind = "conflict", hint = "docker unpause " .. name .. ", or docker rm -f it, then run again"})
+  elseif found and found.state.running then
+    return name
+  end
+  touched[name] = found and found.state.status == "exited" and "started" or "created"
+  if found and found.state.status ~= "exited" and found.state.status ~= "created" then
+    engine:remove(name, {force = true, missing_ok = true}) -- dead, or half removed
+    found = nil
+  end
+  if not found and not created(engine, name, release, replica) then touched[name] = nil end
+  engine:start(name)
+  return name
+end
+
+-- Takes back what M.ensure noted in `touched`: what it created is removed, what
+-- it started is stopped. What a host points to is left alone. `pointing` is what
+-- frontend.all returns; with `gently` requests in flight may end. Returns what was
+-- done, in words.
+function M.take_down(engine, touched, pointing, gently)
+  local names = {}
+  for name in pairs(touched) do names[#names + 1] = name end
+  table.sort(names)
+  local done = parallel.map(names, function(name)
+    local c = engine:find(name)
+    local hosts = c and address.hosts(c, pointing)
+    if not c then
+      return name .. " is not there"
+    elseif hosts then
+      return name .. " is left running: " .. hosts .. " points to it"
+    elseif touched[name] == "started" then
+      engine:stop(name)
+      return name .. " was stopped again"
+    end
+    if gently then engine:stop(name) end
+    engine:remove(name, {force = true, missing_ok = true})
+    return name .. " was removed"
+  end, {limit = 8})
+  return #done == 0 and "nothing new was started" or table.concat(done, "\n")
+end
+
+-- The release's containers 1 to `replicas`, or nil when one of them does not run.
+function M.running(engine, release, replicas)
+  local all = {}
+  for i = 1, replicas do
+    local c = engine:find(M.container_name(release, i))
+    if not c or not M.is(c, release) or c.state.status ~= "running" then return nil end
+    all[i] = c
+  end
+  return all
+end
+
+return M
