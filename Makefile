@@ -1,0 +1,37 @@
+# make demo    play the talk on a real engine and Redis
+# make test    everything, with a real engine and Redis
+# make check   the quick loop: format, vet, staticcheck, unit tests
+# make bench   the figures of BENCHMARKS.md
+# make build   bin/mepc-run
+
+GO      ?= go
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.PHONY: build demo test check bench deps clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mepc-run ./cmd/mepc-run
+
+deps:
+	@scripts/install-deps.sh
+
+demo: deps build
+	$(GO) run ./demo
+
+test: deps build
+	$(GO) vet ./...
+	$(GO) test -race ./...
+
+check:
+	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -d . | head -50; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -short -race ./...
+
+bench: deps
+	bench/run.sh
+
+clean:
+	rm -rf bin
