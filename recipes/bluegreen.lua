@@ -97,11 +97,11 @@ end)
 if settled then return end
 
 -- Switch. The operator's weights are left alone when the backends stay.
-switched = not frontend.same(from, to)
-if switched then
+if not frontend.same(from, to) then
+  switched = true -- until it is known to be another's doing: what ends the call early may come after it
   undo[2] = defer("send traffic back", function()
     local now = frontend.read(store, p.host)
-    if #from > 0 and now and frontend.equal(now.urls, to) then
+    if switched and #from > 0 and now and frontend.equal(now.urls, to) then
       frontend.switch(store, p.host, id, to, from)
       local begun = old.left(engine, store, p.app, p.port, to, {})
       traffic.drain(p.admin, begun, p.drain, math.min(p.drain_max, 30))
@@ -110,14 +110,16 @@ if switched then
     return p.host .. " points to " .. frontend.text(now and now.urls or {})
   end)
   step("switch " .. p.host, function()
-    frontend.switch(store, p.host, id, from, to, mine)
+    local done, err = try(frontend.switch, store, p.host, id, from, to, mine)
+    switched = done or err ~= nil and err.kind ~= "conflict"
+    if err then error(err) end
     log(p.host .. " points to " .. frontend.text(to))
   end)
 end
 
 -- Confirm and drain. Until here a failure takes the traffic back.
 local idle, busy = old.idle(engine, store, new, p.replicas)
-if switched or #idle > 0 then
+if not frontend.same(from, to) or #idle > 0 then
   step("confirm", function()
     traffic.confirm(routers(), p.host, path, p.expect, 10, p.confirm_max, function()
       local now = release.running(engine, new, p.replicas)

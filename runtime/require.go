@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -26,12 +27,12 @@ type required struct {
 	err   error
 }
 
-var requireName = regexp.MustCompile(`^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$`)
+var requireName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)*$`) })
 
 // require returns what the file of name returns: "lib.frontend" is the file
 // lib/frontend.lua.
 func (l *loader) require(c *Call, name string) (lua.LValue, error) {
-	if !requireName.MatchString(name) {
+	if !requireName().MatchString(name) {
 		return nil, failure.New(failure.Invalid, "%q is not a name of a file: write require %q for lib/name.lua", name, "lib.name")
 	}
 	file := strings.ReplaceAll(name, ".", "/") + ".lua"

@@ -121,7 +121,7 @@ func (e *Engine) getRaw(ctx context.Context, ref string) (raw container.InspectR
 
 // sure returns what to write for ref in a request that changes something.
 func (e *Engine) sure(ctx context.Context, ref string) (string, error) {
-	if !shortHex.MatchString(ref) {
+	if !shortHex().MatchString(ref) {
 		return ref, nil
 	}
 	raw, err := e.getRaw(ctx, ref)

@@ -99,7 +99,7 @@ func (e *Engine) inspectImage(ctx context.Context, ref string) (raw image.Inspec
 	if err == nil && raw.ID == "" {
 		err = failure.New(failure.Unavailable, "the engine's answer makes no sense: it describes no image")
 	}
-	if err == nil && shortHex.MatchString(ref) && !slices.Contains(raw.RepoTags, ref+":latest") {
+	if err == nil && shortHex().MatchString(ref) && !slices.Contains(raw.RepoTags, ref+":latest") {
 		err = notMeant("image", ref)
 	}
 	return raw, err

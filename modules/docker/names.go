@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 
@@ -11,15 +12,15 @@ import (
 )
 
 var (
-	newName  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
-	nameOrID = regexp.MustCompile(`^/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+	newName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`) })
+	nameOrID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/?[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
 )
 
 // checkNewName refuses what the engine refuses as the name of a container or a
 // network, before anything is sent. The text is quoted: it may hold control
 // characters.
 func checkNewName(option, name string) error {
-	if newName.MatchString(name) {
+	if newName().MatchString(name) {
 		return nil
 	}
 	return fmt.Errorf("%s: %q is not a name: two or more of a-z, A-Z, 0-9, _, . and -, the first a letter or a digit", option, name)
@@ -28,7 +29,7 @@ func checkNewName(option, name string) error {
 // checkRef refuses what cannot be the name or ID of a container or a network.
 // Nothing else may reach the path of a request.
 func checkRef(option, ref string) error {
-	if nameOrID.MatchString(ref) {
+	if nameOrID().MatchString(ref) {
 		return nil
 	}
 	return fmt.Errorf("%s: %q is neither a name nor an ID", option, ref)
@@ -66,12 +67,12 @@ func checkTag(option, tag string) (reference.NamedTagged, error) {
 // shortHex is what an engine also takes for the beginning of an ID. A name such
 // as "db" is one: where nothing has the name, the engine would act on whatever
 // has an ID that begins so.
-var shortHex = regexp.MustCompile(`^[0-9a-f]{1,11}$`)
+var shortHex = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{1,11}$`) })
 
 // meant reports whether something with that name and ID is what ref was written
 // for: an ID counts from 12 digits.
 func meant(ref, name, id string) bool {
-	return !shortHex.MatchString(ref) || strings.TrimPrefix(name, "/") == ref || id == ref
+	return !shortHex().MatchString(ref) || strings.TrimPrefix(name, "/") == ref || id == ref
 }
 
 func notMeant(noun, ref string) error {

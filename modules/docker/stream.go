@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mepc/mepc-run/internal/failure"
 )
@@ -135,7 +136,7 @@ type tail struct {
 }
 
 // colour is how the builder paints what a step writes to its errors.
-var colour = regexp.MustCompile("\x1b\\[[0-9;]*m")
+var colour = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x1b\\[[0-9;]*m") })
 
 // maxTailLine bounds a line: progress bars draw megabytes without an end of
 // line.
@@ -156,7 +157,7 @@ func (t *tail) write(s string) {
 }
 
 func (t *tail) end() {
-	line := strings.TrimRight(colour.ReplaceAllString(t.part.String(), ""), "\r")
+	line := strings.TrimRight(colour().ReplaceAllString(t.part.String(), ""), "\r")
 	t.part.Reset()
 	if line == "" {
 		return

@@ -77,14 +77,15 @@ end
 -- identifier (LINSERT), then the old ones are cut off (LTRIM): the talk's two
 -- commands, in a transaction that fails when anyone touched the list meanwhile.
 -- `mine` is the claim, or nil to switch whoever has it: to take traffic back.
+-- Returns whether this call did it: another run may have sent it there before.
 function M.switch(r, host, id, from, to, mine)
   local key = M.key(host)
   if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
-  local _, err = try(r.watch, r, {key, mine and mine.key or key}, function(tx)
+  local done, err = try(r.watch, r, {key, mine and mine.key or key}, function(tx)
     if mine then claim.check(tx, mine) end
     local now = M.read(tx, host)
     local urls = now and now.urls or {}
-    if M.equal(urls, to) then return end
+    if M.equal(urls, to) then return false end
     if not M.equal(urls, from) then
       fail(key .. " was changed by someone else: it points to " .. M.text(urls) .. " where " .. M.text(from) .. " was expected",
         {kind = "conflict", hint = "look who else deploys " .. host .. ", then run again"})
@@ -101,13 +102,14 @@ function M.switch(r, host, id, from, to, mine)
     for i = 1, now and #to or 0 do -- LINSERT answers 0 without a list, -1 without its pivot
       if replies[i] < 1 then fail("LINSERT " .. key .. " AFTER " .. now.id .. " answered " .. replies[i]) end
     end
+    return true
   end)
-  if not err then return end
-  if err.kind == "unknown" then -- the answer was lost: the list tells
+  if err and (err.kind == "unknown" or err.kind == "conflict") then -- no answer, or another was faster: the list tells
     local now = M.read(r, host)
-    if now and M.equal(now.urls, to) then return end
+    if now and M.equal(now.urls, to) then return err.kind == "unknown" end
   end
-  error(err)
+  if err then error(err) end
+  return done
 end
 
 -- Forgets which backends a router found dead: after an old backend is stopped, a
