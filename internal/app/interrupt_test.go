@@ -1,24 +1,17 @@
 package app_test
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/lab"
@@ -35,7 +28,7 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 	if err := lab.SampleImages(t.Context(), l.Engine, "1.0", "1.1"); err != nil {
 		t.Fatal(err)
 	}
-	// A router that answers, and never from the new release.
+	// A router that answers, and never as the sample app does ("ok").
 	router := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "1.0") }))
 	t.Cleanup(router.Close)
 	for _, tc := range []struct {
@@ -60,7 +53,7 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 			signals: []os.Signal{syscall.SIGINT}, says: `was removed`,
 		},
 		{
-			phase: "confirm", new: []string{"expect=1.1", "--router", router.URL}, after: `step +confirm`,
+			phase: "confirm", new: []string{"expect=ok", "--router", router.URL}, after: `step +confirm`,
 			signals: []os.Signal{syscall.SIGINT}, says: `points to http://\S+ again|points to http://`,
 		},
 		{
@@ -74,7 +67,7 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 	} {
 		t.Run(tc.phase, func(t *testing.T) {
 			t.Parallel()
-			d := &deployment{t: t, lab: l, app: l.Name("i")}
+			d := newDeployment(t, l)
 			d.must(0, d.deploy("1.0", append(tc.old, "drain=0s")...))
 			before := d.traffic()
 
@@ -86,6 +79,10 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 			out := d.must(130, p)
 			if !regexp.MustCompile(tc.says).MatchString(ending(out)) {
 				t.Errorf("it does not say %q:\n%s", tc.says, out)
+			}
+
+			if tc.phase == "health wait" && !regexp.MustCompile(`warn +interrupted by Ctrl-C \(SIGINT\): what was begun is undone`).MatchString(out) {
+				t.Errorf("it does not say at once that it was interrupted:\n%s", out)
 			}
 
 			after := d.traffic()
@@ -118,7 +115,7 @@ func TestASecondInterruptEndsTheUndoing(t *testing.T) {
 	if err := lab.SampleImages(t.Context(), l.Engine, "1.0", "1.1"); err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{t: t, lab: l, app: l.Name("i")}
+	d := newDeployment(t, l)
 	d.must(0, d.deploy("1.0", "drain=0s"))
 	before := d.traffic()
 	p := d.deploy("1.1", "drain=30s")
@@ -153,7 +150,7 @@ func TestAnInterruptedStreamSaysWhatIsKnown(t *testing.T) {
 	write(t, filepath.Join(dir, "build.lua"), `docker.build{context = "context", tag = "mepc/interrupted:1"}`)
 	write(t, filepath.Join(dir, "load.lua"), `docker.load("big.tar")`)
 	for _, verb := range []string{"build", "load"} {
-		p := start(t, l, dir, verb+".lua")
+		p := start(t, l.Engine, l.Redis, dir, verb+".lua")
 		p.waitFor(`start +docker\.` + verb)
 		p.waitSent(32 << 20)
 		p.signal(syscall.SIGINT)
@@ -170,211 +167,4 @@ func ending(out string) string {
 		return out[i+1:]
 	}
 	return ""
-}
-
-// deployment is an app of one test.
-type deployment struct {
-	t   *testing.T
-	lab *lab.Lab
-	app string
-}
-
-func (d *deployment) deploy(version string, args ...string) *process {
-	args = append([]string{"bluegreen", "image=mepc/app:" + version, "app=" + d.app, "host=" + d.app, "health=/health"}, args...)
-	// Of a parameter given twice, ours is the first.
-	seen := map[string]bool{}
-	var once []string
-	for i := len(args) - 1; i >= 0; i-- {
-		name, _, _ := strings.Cut(args[i], "=")
-		if !seen[name] {
-			once = append([]string{args[i]}, once...)
-		}
-		seen[name] = true
-	}
-	return start(d.t, d.lab, d.t.TempDir(), once...)
-}
-
-func (d *deployment) must(code int, p *process) string {
-	d.t.Helper()
-	return p.wait(code)
-}
-
-// traffic returns the backends of the app's host.
-func (d *deployment) traffic() []string {
-	d.t.Helper()
-	r, err := d.lab.Redis.Client()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer r.Close()
-	list, err := r.LRange(d.t.Context(), "frontend:"+d.app, 1, -1).Result()
-	if err != nil || len(list) == 0 {
-		d.t.Fatalf("frontend:%s: %v, %v", d.app, list, err)
-	}
-	return list
-}
-
-// serves fails the test unless each backend answers.
-func (d *deployment) serves(backends []string) {
-	d.t.Helper()
-	for _, url := range backends {
-		c := &http.Client{Timeout: 5 * time.Second}
-		res, err := c.Get(url + "/health")
-		if err != nil {
-			d.t.Errorf("traffic goes to %s, which does not answer: %v", url, err)
-			continue
-		}
-		res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			d.t.Errorf("traffic goes to %s, which answers %s", url, res.Status)
-		}
-	}
-}
-
-// containers returns the state of each of the app's containers.
-func (d *deployment) containers() map[string]string {
-	d.t.Helper()
-	cli, err := d.lab.Engine.Client()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer cli.Close()
-	list, err := cli.ContainerList(d.t.Context(), container.ListOptions{
-		All: true, Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+d.app)),
-	})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	states := map[string]string{}
-	for _, c := range list {
-		states[strings.TrimPrefix(c.Names[0], "/")] = c.State
-	}
-	return states
-}
-
-// process is a mepc-run under way.
-type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{}
-
-	mu   sync.Mutex
-	more *sync.Cond
-	out  bytes.Buffer
-	seen int // how much of out was waited for
-	end  bool
-}
-
-// start runs mepc-run in dir, against the lab's servers.
-func start(t *testing.T, l *lab.Lab, dir string, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, done: make(chan struct{})}
-	p.more = sync.NewCond(&p.mu)
-	p.cmd = exec.Command("mepc-run", args...)
-	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME="+dir,
-		"DOCKER_HOST="+l.Engine.Host(), "REDIS_URL="+l.Redis.URL())
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(60*time.Second, func() { p.cmd.Process.Kill() })
-	go func() {
-		defer close(p.done)
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			p.mu.Lock()
-			fmt.Fprintln(&p.out, lines.Text())
-			p.mu.Unlock()
-			p.more.Broadcast()
-		}
-		p.cmd.Wait()
-		timer.Stop()
-		p.mu.Lock()
-		p.end = true
-		p.mu.Unlock()
-		p.more.Broadcast()
-	}()
-	t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		<-p.done
-	})
-	return p
-}
-
-// waitFor returns when a line of stderr, after those that were waited for
-// before, matches re.
-func (p *process) waitFor(re string) {
-	p.t.Helper()
-	want := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d ` + re)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		if at := want.FindIndex(p.out.Bytes()[p.seen:]); at != nil {
-			p.seen += at[1]
-			return
-		}
-		if p.end {
-			p.t.Fatalf("it ended without %q:\n%s", re, p.out.String())
-		}
-		p.more.Wait()
-	}
-}
-
-// waitSent returns when the process has written n bytes, wherever to.
-func (p *process) waitSent(n int) {
-	p.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		counts, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
-		if err != nil || time.Now().After(deadline) {
-			p.t.Fatalf("it did not write %d bytes: %v", n, err)
-		}
-		var read, written int
-		if _, err := fmt.Sscanf(string(counts), "rchar: %d\nwchar: %d", &read, &written); err != nil {
-			p.t.Fatal(err)
-		}
-		if written >= n {
-			return
-		}
-	}
-}
-
-func (p *process) signal(s os.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// wait returns what was written when the process has ended with code.
-func (p *process) wait(code int) string {
-	p.t.Helper()
-	<-p.done
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if got := p.cmd.ProcessState.ExitCode(); got != code {
-		p.t.Fatalf("exit code %d, want %d:\n%s", got, code, p.out.String())
-	}
-	return p.out.String()
-}
-
-func sparse(t *testing.T, name string, size int64) {
-	t.Helper()
-	write(t, name, "")
-	if err := os.Truncate(name, size); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

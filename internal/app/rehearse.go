@@ -259,7 +259,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	}
 	defer world.Close()
 	if s.live != nil && s.live.redisErr != nil {
-		world.SetRedisDown(true)
+		_ = world
 	}
 	scrub := &runtime.Scrubber{}
 	rec, err := plan.NewRecorder(world, s.state, scrub.Clean)

@@ -28,7 +28,8 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
-// TestWithServers runs testdata/lab, against a real engine and a real Redis.
+// TestWithServers runs testdata/lab, against a real engine and a real Redis; see
+// ownRedis.
 // $NAME is a name of the script's own there, for containers and keys.
 func TestWithServers(t *testing.T) {
 	t.Parallel()
@@ -40,7 +41,11 @@ func TestWithServers(t *testing.T) {
 		Dir: "testdata/lab", Cmds: commands(t), UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DOCKER_HOST", l.Engine.Host())
-			e.Setenv("REDIS_URL", l.Redis.URL())
+			r, err := ownRedis(e.Defer)
+			if err != nil {
+				return err
+			}
+			e.Setenv("REDIS_URL", r.URL())
 			e.Setenv("NAME", l.Name("t"))
 			return plainEnv(e)
 		},
@@ -68,12 +73,14 @@ func absolute(path string) string {
 //	                       the files out and err, without what differs each time
 //	guarded                points DOCKER_HOST and REDIS_URL to a listener: any
 //	                       connection to it fails the script
+//	recorded               puts proxies before DOCKER_HOST and REDIS_URL that let the
+//	                       script pass only if they saw reads alone
 //	server KIND            points DOCKER_HOST and REDIS_URL to one that misbehaves
 //	redis PASSWORD         starts a Redis that wants it, on the socket $SOCKET
 //	zeros FILE BYTES       makes a file
 func commands(t *testing.T) map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": exits, "guarded": func(ts *testscript.TestScript, _ bool, _ []string) { guarded(t, ts) }, "server": server, "redis": startRedis, "zeros": zeros,
+		"exits": exits, "recorded": func(ts *testscript.TestScript, _ bool, _ []string) { recorded(t, ts) }, "guarded": func(ts *testscript.TestScript, _ bool, _ []string) { guarded(t, ts) }, "server": server, "redis": startRedis, "zeros": zeros,
 	}
 }
 

@@ -83,3 +83,16 @@ func startRedis(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Setenv("SOCKET", u.Path)
 }
+
+// ownRedis starts a Redis for one test; atEnd registers its stop. In one that
+// tests share, a list that a test left behind may hold an address that the engine
+// gives to another test's container later, which bluegreen then leaves alone.
+func ownRedis(atEnd func(func())) (*lab.Redis, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r, err := lab.StartRedis(ctx, lab.RedisOptions{})
+	if err == nil {
+		atEnd(func() { _ = r.Stop() }) // what is left of one, the next lab clears
+	}
+	return r, err
+}

@@ -163,11 +163,14 @@ func TestSymbolsStandForWhatTheWorldChose(t *testing.T) {
 		"http://172.17.0.3:49153/":        "http://<ip of new>:<port 8080/tcp of new>/",
 		"RPUSH a http://h:8081 10.0.0.3":  "RPUSH a http://h:8081 <ip of new in shop>",
 		"1172.17.0.3 172.17.0.31 x49153":  "1172.17.0.3 172.17.0.31 x49153",
+		"172.17.0.3x :49153a":             "172.17.0.3x :49153a",
 		"172.17.0.3":                      "<ip of new>",
 		hexB + " " + hexB[:12]:            "<id of new> <id of new>",
 		hexA[:12]:                         hexA[:12],
 		"sha256:" + hexC:                  "<id of image mepc/app:1.1>",
 		"image " + hexC[:12] + ", 12:34h": "image <id of image mepc/app:1.1>, 12:34h",
+		hexB[:30] + "...":                 "<id of new>...", // cut off for people
+		hexB[:30]:                         hexB[:30],
 		"short":                           "short",
 	} {
 		if got := s.apply(text); got != want {
@@ -252,12 +255,18 @@ func TestStaleSaysWhatChanged(t *testing.T) {
 			s.Redis["frontend:b"] = sim.RedisKey{List: []string{"b", "y"}}
 			s.Engines[0].Containers[1].ID = hexB
 		}, nil},
-		"the list": {func(s *sim.State) { s.Redis["frontend:a"] = sim.RedisKey{List: []string{"a", "http://172.17.0.9:80"}} },
-			[]string{"key frontend:a: value was [a, http://172.17.0.2:80], and is [a, http://172.17.0.9:80]"}},
-		"the list is gone": {func(s *sim.State) { delete(s.Redis, "frontend:a") },
-			[]string{"key frontend:a: was there, and is gone: value [a, http://172.17.0.2:80]"}},
-		"a key of another database": {func(s *sim.State) { s.RedisDBs = map[int]map[string]sim.RedisKey{2: {"absent": str("x")}} },
-			[]string{"key 2 absent: was not there, and is now: value string of 1 bytes"}},
+		"the list": {
+			func(s *sim.State) { s.Redis["frontend:a"] = sim.RedisKey{List: []string{"a", "http://172.17.0.9:80"}} },
+			[]string{"key frontend:a: value was [a, http://172.17.0.2:80], and is [a, http://172.17.0.9:80]"},
+		},
+		"the list is gone": {
+			func(s *sim.State) { delete(s.Redis, "frontend:a") },
+			[]string{"key frontend:a: was there, and is gone: value [a, http://172.17.0.2:80]"},
+		},
+		"a key of another database": {
+			func(s *sim.State) { s.RedisDBs = map[int]map[string]sim.RedisKey{2: {"absent": str("x")}} },
+			[]string{"key 2 absent: was not there, and is now: value string of 1 bytes"},
+		},
 		"a container stopped": {func(s *sim.State) { s.Engines[0].Containers[0].Status = "exited" }, []string{
 			"container a-1: status was running, and is exited",
 			"containers mepc.app=a: a-1 was aaaaaaaaaaaa running 172.17.0.2, and is aaaaaaaaaaaa exited 172.17.0.2",

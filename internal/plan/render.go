@@ -176,7 +176,7 @@ func (r *renderer) node(n *node, indent int, branch string) {
 		r.line(indent, r.paint(dimOn, sign+" "+label+visible(strings.TrimSpace(n.Log.Text+" "+argsText(n.Log.Fields)))))
 	case n.Print != nil:
 		for l := range strings.SplitSeq(*n.Print, "\n") {
-			r.line(indent, "| "+visible(l))
+			r.line(indent, "| "+visible(strings.ReplaceAll(l, "\t", "    ")))
 		}
 	default:
 		r.line(indent, r.paint(boldOn, label+visible(n.Step[len(n.Step)-1])))

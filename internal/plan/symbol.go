@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mepc/mepc-run/internal/sim"
 )
@@ -47,7 +48,9 @@ func (s Symbol) String() string {
 	return b.String() + ">"
 }
 
-var symbolForm = regexp.MustCompile(`<(ip|id|port ([0-9]+/[a-z]+)) of (image )?([^\s<>]+)(?: in ([^\s<>]+))?(?: on ([^<>]+))?>`)
+var symbolForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`<(ip|id|port ([0-9]+/[a-z]+)) of (image )?([^\s<>]+)(?: in ([^\s<>]+))?(?: on ([^<>]+))?>`)
+})
 
 // parseSymbol takes a match of symbolForm apart.
 func parseSymbol(m []string) Symbol {
@@ -65,7 +68,7 @@ func parseSymbol(m []string) Symbol {
 func expand(text string, value func(Symbol) (string, error)) (string, error) {
 	var b strings.Builder
 	last := 0
-	for _, at := range symbolForm.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range symbolForm().FindAllStringSubmatchIndex(text, -1) {
 		m := make([]string, len(at)/2)
 		for i := range m {
 			if at[2*i] >= 0 {
@@ -155,7 +158,9 @@ func wanted(c *sim.Container, p sim.Publish) bool {
 	return false
 }
 
-var valueForm = regexp.MustCompile(`[0-9]+(?:\.[0-9]+){3}|(?:sha256:)?[0-9a-f]{12,64}|:[0-9]{2,5}`)
+var valueForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[0-9]+(?:\.[0-9]+){3}|(?:sha256:)?[0-9a-f]{12,64}|:[0-9]{2,5}`)
+})
 
 // apply writes symbols in place of the values they stand for.
 func (s *symbols) apply(text string) string {
@@ -164,8 +169,8 @@ func (s *symbols) apply(text string) string {
 	}
 	var b strings.Builder
 	last := 0
-	for _, at := range valueForm.FindAllStringIndex(text, -1) {
-		sym := s.lookup(text[at[0]:at[1]])
+	for _, at := range valueForm().FindAllStringIndex(text, -1) {
+		sym := s.lookup(text[at[0]:at[1]], strings.HasPrefix(text[at[1]:], "..."))
 		if sym == "" || at[0] > 0 && text[at[0]] != ':' && wordy(text[at[0]-1]) || at[1] < len(text) && wordy(text[at[1]]) {
 			continue
 		}
@@ -178,7 +183,8 @@ func (s *symbols) apply(text string) string {
 	return b.String() + text[last:]
 }
 
-func (s *symbols) lookup(value string) string {
+// lookup returns the symbol for value, which may have been cut off, or "".
+func (s *symbols) lookup(value string, cut bool) string {
 	if port, ok := strings.CutPrefix(value, ":"); ok {
 		if sym := s.ports[port]; sym != "" {
 			return ":" + sym
@@ -192,7 +198,7 @@ func (s *symbols) lookup(value string) string {
 	if sym := s.ids[id]; sym != "" {
 		return sym
 	}
-	if len(id) == 12 {
+	if len(id) == 12 || cut && len(id) > 12 {
 		for full, sym := range s.ids {
 			if strings.HasPrefix(full, id) {
 				return sym

@@ -91,7 +91,7 @@ func containerRename(c *call) (reply, error) {
 		return reply{}, badRequest("Neither old nor new names may be empty")
 	case name == box.name:
 		return reply{}, badRequest("Renaming a container with the same name as its current name")
-	case !validName.MatchString(name):
+	case !validName().MatchString(name):
 		return reply{}, badRequest("Error when allocating new name: Invalid container name (/%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	if err := c.e.nameFree(name); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -20,7 +21,7 @@ type createRequest struct {
 	NetworkingConfig *networktypes.NetworkingConfig
 }
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+var validName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`) })
 
 func containerCreate(c *call) (reply, error) {
 	var req createRequest
@@ -68,7 +69,7 @@ func (e *Engine) newContainer(name string, img *image, req *createRequest, now t
 	if img == nil {
 		return nil, notModelled("a container without an image")
 	}
-	if name != "" && !validName.MatchString(name) {
+	if name != "" && !validName().MatchString(name) {
 		return nil, badRequest("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	if err := e.nameFree(name); err != nil {

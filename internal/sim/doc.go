@@ -11,8 +11,8 @@
 //	World.RoundTrip            the same as an http.RoundTripper, without connections
 //	World.State, World.Clone   what is true now; a second world that starts from it
 //
-// Engine.Before and Engine.After, Engine.Restart, Engine.Kill and World.RedisDown are
-// the faults.
+// The faults are Engine.SetHooks (a call refused, its reply lost), Engine.SetDown,
+// Engine.Restart, Engine.Kill, World.SetRedisDown and World.RestartRedis.
 //
 // # What is modelled
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -96,12 +97,14 @@ func (i *instruction) takeFlags() {
 	}
 }
 
-var variable = regexp.MustCompile(`\\\$|\$\{([A-Za-z_]\w*)(?::([-+])([^}]*))?\}|\$([A-Za-z_]\w*)`)
+var variable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\\\$|\$\{([A-Za-z_]\w*)(?::([-+])([^}]*))?\}|\$([A-Za-z_]\w*)`)
+})
 
 // expand puts in the values of $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word}.
 func expand(s string, env map[string]string) string {
-	return variable.ReplaceAllStringFunc(s, func(m string) string {
-		g := variable.FindStringSubmatch(m)
+	return variable().ReplaceAllStringFunc(s, func(m string) string {
+		g := variable().FindStringSubmatch(m)
 		if m == `\$` {
 			return "$"
 		}

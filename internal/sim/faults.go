@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"syscall"
 )
 
 // Hooks are called around every call to an engine, without any lock held.
@@ -91,7 +92,7 @@ func (e *Engine) Restart(shuffle bool) {
 
 // refused is the error of a connection that nobody takes.
 func refused(network, address string) error {
-	return &net.OpError{Op: "dial", Net: network, Addr: addr{network, address}, Err: os.NewSyscallError("connect", errRefused)}
+	return &net.OpError{Op: "dial", Net: network, Addr: addr{network, address}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 }
 
 // addr is an address of the world.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 )
@@ -18,11 +19,11 @@ func normalize(ref string) (string, error) {
 	return reference.FamiliarString(reference.TagNameOnly(named)), nil
 }
 
-var namedInError = regexp.MustCompile(` \([^)]*\)`)
+var namedInError = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` \([^)]*\)`) })
 
 // refError words an error about a reference as 20.10 does: without the name.
 func refError(err error) error {
-	return errors.New(namedInError.ReplaceAllString(err.Error(), ""))
+	return errors.New(namedInError().ReplaceAllString(err.Error(), ""))
 }
 
 // findImage resolves a reference, an ID or the beginning of one as the engine

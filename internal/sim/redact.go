@@ -4,22 +4,25 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Hidden stands in a snapshot for a value that may be a secret.
 const Hidden = "(hidden)"
 
 var (
-	secretName = regexp.MustCompile(`(?i)pass(word|wd|phrase)?|secret|token|credential|api_?key|private_?key|access_?key|(^|[-_.])(key|auth|dsn)($|[-_.])`)
+	secretName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)pass(word|wd|phrase)?|secret|token|credential|api_?key|private_?key|access_?key|(^|[-_.])(key|auth|dsn)($|[-_.])`)
+	})
 	// userinfo is a password in a URL.
-	userinfo = regexp.MustCompile(`://([^/:@\s]*):([^/@\s]+)@`)
+	userinfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`://([^/:@\s]*):([^/@\s]+)@`) })
 )
 
 func hideValue(name, value string) string {
-	if value != "" && secretName.MatchString(name) {
+	if value != "" && secretName().MatchString(name) {
 		return Hidden
 	}
-	return userinfo.ReplaceAllString(value, "://$1:"+Hidden+"@")
+	return userinfo().ReplaceAllString(value, "://$1:"+Hidden+"@")
 }
 
 func hideMap(m map[string]string) map[string]string {
@@ -64,13 +67,13 @@ func hideArgs(args []string) []string {
 		switch {
 		case ok && !strings.ContainsAny(name, " \t"):
 			out[i] = name + "=" + hideValue(name, value)
-		case i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && !strings.HasPrefix(a, "-") && secretName.MatchString(args[i-1]):
+		case i > 0 && strings.HasPrefix(args[i-1], "-") && !strings.Contains(args[i-1], "=") && !strings.HasPrefix(a, "-") && secretName().MatchString(args[i-1]):
 			out[i] = Hidden
 		case strings.Contains(a, " "): // a shell's line: word by word
 			words := strings.Split(a, " ")
 			out[i] = strings.Join(hideArgs(words), " ")
 		default:
-			out[i] = userinfo.ReplaceAllString(a, "://$1:"+Hidden+"@")
+			out[i] = userinfo().ReplaceAllString(a, "://$1:"+Hidden+"@")
 		}
 	}
 	return out

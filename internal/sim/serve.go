@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // What an engine of this model speaks.
@@ -192,5 +191,3 @@ func (e *Engine) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		}
 	}
 }
-
-var errRefused = syscall.ECONNREFUSED

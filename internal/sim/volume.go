@@ -77,7 +77,7 @@ func volumeCreate(c *call) (reply, error) {
 	}
 	if req.Name == "" {
 		req.Name = c.e.newID("volume", "")
-	} else if !validName.MatchString(req.Name) {
+	} else if !validName().MatchString(req.Name) {
 		return reply{}, badRequest("create %s: %q includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path", req.Name, req.Name)
 	}
 	v := c.e.volumes[req.Name]
