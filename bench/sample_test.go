@@ -23,6 +23,11 @@ func (s sample) minus(other sample) sample {
 	return s.with(other, func(a, b float64) float64 { return a - b })
 }
 
+// less subtracts what is the same in each round.
+func (s sample) less(v float64) sample {
+	return s.with(s, func(a, _ float64) float64 { return a - v })
+}
+
 // with joins two samples round by round.
 func (s sample) with(other sample, f func(a, b float64) float64) sample {
 	out := make(sample, len(s))

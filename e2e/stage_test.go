@@ -145,7 +145,7 @@ func (s *stage) args(version string, more ...string) []string {
 			continue
 		}
 		name, _, ok := strings.Cut(m, "=")
-		if !ok || strings.Contains(m, "://") && !strings.HasPrefix(m, "admin=") {
+		if !ok { // the router's URL
 			continue
 		}
 		args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, name+"=") })

@@ -23,6 +23,7 @@ func main() {
 	flag.StringVar(&o.App, "app", "app", "name of the application")
 	flag.StringVar(&o.Host, "host", "appserver", "the host whose traffic is switched")
 	flag.StringVar(&o.Expect, "expect", "", "what the new release answers to /version")
+	flag.StringVar(&o.Env, "env", "", "an environment variable: NAME=value")
 	flag.DurationVar(&o.Drain, "drain", 2*time.Second, "how long to wait for the old release's requests")
 	flag.Parse()
 	if err := bluegreen.Deploy(context.Background(), o); err != nil {

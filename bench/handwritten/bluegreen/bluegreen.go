@@ -34,6 +34,7 @@ const (
 type Options struct {
 	Docker, Redis, Router, Admin string // URLs
 	Image, App, Host             string
+	Env                          string        // NAME=value, or empty
 	Expect                       string        // part of the new release's answer to /version
 	Drain                        time.Duration // at least
 }
@@ -94,7 +95,7 @@ func (d *deployment) look(ctx context.Context) (err error) {
 	if d.image, err = d.engine.ImageInspect(ctx, d.Image); err != nil {
 		return fmt.Errorf("image %s: %w", d.Image, err)
 	}
-	sum := sha256.Sum256([]byte(d.image.ID + "\n" + port))
+	sum := sha256.Sum256([]byte(d.image.ID + "\n" + port + "\n" + d.Env))
 	d.release = hex.EncodeToString(sum[:4])
 	d.version = d.Image[strings.LastIndex(d.Image, ":")+1:]
 	d.name = fmt.Sprintf("%s-%s-%s", d.App, d.version, d.release)
@@ -123,8 +124,12 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	if _, err := d.engine.ContainerInspect(ctx, d.name); !errdefs.IsNotFound(err) {
 		return "", fmt.Errorf("%s is there already, or: %w", d.name, err)
 	}
+	var env []string
+	if d.Env != "" {
+		env = append(env, d.Env)
+	}
 	_, err := d.engine.ContainerCreate(ctx, &container.Config{
-		Image: d.image.ID, ExposedPorts: nat.PortSet{port + "/tcp": {}},
+		Image: d.image.ID, Env: env, ExposedPorts: nat.PortSet{port + "/tcp": {}},
 		Labels: map[string]string{"mepc.app": d.App, "mepc.release": d.release, "mepc.version": d.version, "mepc.replica": "1"},
 	}, &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways}}, nil, nil, d.name)
 	if err != nil {
