@@ -70,7 +70,7 @@ func TestEngineHangs(t *testing.T) {
 	if r.Err == nil || r.Err.Kind != "timeout" {
 		t.Errorf("want an error of kind timeout: %s", r)
 	} else {
-		s.mentions(r.Err.State, "FAILED")
+		s.mentions(r.Err.State, "take "+s.app+"-1.1-", "undoing took longer than 3s")
 	}
 	s.deploy("1.1", "env=READY_AFTER=3s")
 	audience.end()

@@ -57,7 +57,7 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 			signals: []os.Signal{syscall.SIGINT}, says: `points to http://\S+ again|points to http://`,
 		},
 		{
-			phase: "drain", new: []string{"drain=1s"}, after: `step +drain`,
+			phase: "drain", new: []string{"drain=20s"}, after: `step +drain`,
 			signals: []os.Signal{syscall.SIGHUP}, says: `interrupted by the end of the terminal`,
 		},
 		{

@@ -259,7 +259,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	}
 	defer world.Close()
 	if s.live != nil && s.live.redisErr != nil {
-		_ = world
+		world.SetRedisDown(true)
 	}
 	scrub := &runtime.Scrubber{}
 	rec, err := plan.NewRecorder(world, s.state, scrub.Clean)

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -118,6 +119,40 @@ func TestATimeoutPassesOnTheClockAlone(t *testing.T) {
 	}
 	if real, passed := (clock.Wall{}).Now().Sub(began), w.Clock().Now().Sub(virtual); real > 5*time.Second || passed != 30*time.Second {
 		t.Errorf("it took %v, and %v on the clock; want no time, and 30s", real, passed)
+	}
+}
+
+func TestNobodySitsThroughWhatNeverComes(t *testing.T) {
+	w := newWorld(t, old())
+	cli := dockerClient(t, w.Engine(""))
+	ip := address(inspect(t, w, "app-old"))
+	wait := func(ctx context.Context) error {
+		done, errs := cli.ContainerWait(ctx, "app-old", container.WaitConditionNotRunning)
+		select {
+		case r := <-done:
+			return fmt.Errorf("it exited with %d", r.StatusCode)
+		case err := <-errs:
+			return err
+		}
+	}
+	hung := func(ctx context.Context) error {
+		if err := cli.ContainerPause(ctx, "app-old"); err != nil {
+			return err
+		}
+		_, _, err := w.Get(ctx, "http://"+ip+":8080/", "")
+		return err
+	}
+	for name, call := range map[string]func(context.Context) error{"a container that goes on": wait, "a paused container": hung} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		began, virtual := clock.Wall{}.Now(), w.Clock().Now()
+		err := call(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v, want an expired deadline", name, err)
+		}
+		if real, passed := (clock.Wall{}).Now().Sub(began), w.Clock().Now().Sub(virtual); real > 10*time.Second || passed != 20*time.Second {
+			t.Errorf("%s: it took %v, and %v on the clock; want no time, and 20s", name, real, passed)
+		}
+		cancel()
 	}
 }
 
