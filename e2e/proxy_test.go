@@ -2,18 +2,23 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // cutter stands between mepc-run and Redis and cuts the connection around the
 // first EXEC it sees: before Redis gets it, or before the answer is passed on.
+// With meanwhile it cuts nothing, but calls that first.
 type cutter struct {
-	before bool
+	before    bool
+	meanwhile func()
 
 	mu   sync.Mutex
 	done bool
@@ -56,6 +61,10 @@ func (c *cutter) serve(client net.Conn, redis string) {
 			return
 		}
 		cut := c.first(buf[:n])
+		if cut && c.meanwhile != nil {
+			c.meanwhile()
+			cut = false
+		}
 		if cut && !c.before {
 			_ = client.Close() // Redis gets it; nobody gets the answer
 		}
@@ -114,5 +123,29 @@ func TestSwitchThatIsLost(t *testing.T) {
 	s.redis = direct
 	s.deploy("1.1")
 	l.end()
+	s.serves("1.1", 1)
+}
+
+// Another run of the same release was faster by a hair: its switch is ours.
+func TestSwitchThatAnotherRunMadeMeanwhile(t *testing.T) {
+	s := shared(t)
+	s.deploy("1.0")
+	c := &cutter{meanwhile: func() {
+		_, err := s.store.TxPipelined(context.Background(), func(p redis.Pipeliner) error {
+			for _, url := range s.addresses(s.running("1.1")) {
+				p.LInsertAfter(context.Background(), "frontend:"+s.app, s.app, url)
+			}
+			p.LTrim(context.Background(), "frontend:"+s.app, 0, 1)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}}
+	s.redis = c.listen(t, s.redis)
+	s.deploy("1.1")
+	if !c.done {
+		t.Error("no transaction was seen")
+	}
 	s.serves("1.1", 1)
 }

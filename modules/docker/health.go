@@ -137,7 +137,11 @@ func (w *watch) probe(ctx context.Context) (done bool, err error) {
 	case !c.State.Running && c.State.Status == "created":
 		return false, failure.New(failure.Unhealthy, "%s is created, but was not started", c.Name).WithHint("docker.start(%q)", c.Name)
 	case c.State.Status == "restarting" || c.Restarts > w.restarts:
-		return false, w.unhealthy(ctx, fmt.Sprintf("exits, and is restarted by its policy (exit code %d)", c.State.ExitCode))
+		what := "exits, and is restarted by its policy"
+		if !c.State.Running { // else the code is that of the run under way: none
+			what += fmt.Sprintf(" (exit code %d)", c.State.ExitCode)
+		}
+		return false, w.unhealthy(ctx, what)
 	case !c.State.Running:
 		return false, w.unhealthy(ctx, fmt.Sprintf("has exited with code %d", c.State.ExitCode))
 	}

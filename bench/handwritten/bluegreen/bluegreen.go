@@ -138,8 +138,11 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	if err := d.engine.ContainerStart(ctx, d.name, container.StartOptions{}); err != nil {
 		return "", fmt.Errorf("start %s: %w", d.name, err)
 	}
-	if err := d.waitHealthy(ctx); err != nil {
+	if err := d.waitFor(ctx, "/health", "", successes); err != nil {
 		return "", fmt.Errorf("%s does not become healthy: %w", d.name, err)
+	}
+	if err := d.waitFor(ctx, "/version", d.Expect, 1); err != nil { // what the router will be asked
+		return "", fmt.Errorf("%s is not what was to be deployed: %w", d.name, err)
 	}
 	c, err := d.running(ctx)
 	if err != nil {
@@ -148,7 +151,8 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	return "http://" + address(c), nil
 }
 
-func (d *deployment) waitHealthy(ctx context.Context) error {
+// waitFor waits for so many good answers in a row.
+func (d *deployment) waitFor(ctx context.Context, path, expect string, times int) error {
 	first, err := d.engine.ContainerInspect(ctx, d.name)
 	if err != nil {
 		return err
@@ -162,12 +166,15 @@ func (d *deployment) waitHealthy(ctx context.Context) error {
 		if !c.State.Running {
 			return fmt.Errorf("it is %s", c.State.Status)
 		}
-		_, err = get(ctx, "http://"+address(c)+"/health", "")
+		body, err := get(ctx, "http://"+address(c)+path, d.Host)
 		row++
+		if err == nil && !strings.Contains(body, expect) {
+			err = fmt.Errorf("it answers %q", body)
+		}
 		if err != nil {
 			row = 0
 		}
-		if row == successes {
+		if row == times {
 			return nil
 		}
 		if d.clock.Now().After(end) {
