@@ -43,6 +43,8 @@ const (
 	Refused     = failure.Refused
 	Unknown     = failure.Unknown
 	Cancelled   = failure.Cancelled
+	NotModelled = failure.NotModelled
+	Output      = failure.Output
 	Internal    = failure.Internal
 )
 
