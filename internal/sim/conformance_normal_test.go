@@ -28,6 +28,7 @@ var (
 // normal takes out what may differ between two runs of the same calls.
 func (s *subject) normal(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
+	text = tempDir.ReplaceAllString(text, "TMP") // before unixTime, which its number can look like
 	text = stepID.ReplaceAllString(text, "")
 	text = strings.ReplaceAll(text, s.prefix, "")
 	text = longID.ReplaceAllStringFunc(text, func(id string) string {
@@ -58,7 +59,6 @@ func (s *subject) normal(text string) string {
 	text = timestamp.ReplaceAllString(text, "TIME")
 	text = unixTime.ReplaceAllString(text, "UNIX")
 	text = hostPort.ReplaceAllString(text, "PORT")
-	text = tempDir.ReplaceAllString(text, "TMP")
 	text = root.ReplaceAllString(text, "ROOT")
 	text = ago.ReplaceAllString(text, "$1 AGO")
 	text = warning.ReplaceAllString(text, "")

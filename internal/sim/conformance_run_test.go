@@ -304,6 +304,9 @@ func project(body []byte, path string) string {
 		return "not JSON: " + string(body)
 	}
 	v = pick(v, strings.Split(path, "."))
+	if mounts, ok := v.([]any); ok && strings.HasSuffix(path, "Mounts") {
+		sortByJSON(mounts) // the real engine ranges over a map
+	}
 	if m, ok := v.(map[string]any); ok && keys {
 		names := make([]string, 0, len(m))
 		for k := range m {
@@ -314,6 +317,14 @@ func project(body []byte, path string) string {
 	}
 	b, _ := json.Marshal(v)
 	return string(b)
+}
+
+func sortByJSON(list []any) {
+	sort.Slice(list, func(i, j int) bool {
+		a, _ := json.Marshal(list[i])
+		b, _ := json.Marshal(list[j])
+		return bytes.Compare(a, b) < 0
+	})
 }
 
 func pick(v any, path []string) any {
