@@ -113,7 +113,8 @@ func (e *Engine) waitHealthy(ctx context.Context, a *waitHealthyArgs) (*Healthy,
 			return nil, w.lost
 		}
 		if left <= 0 {
-			return nil, w.unhealthy(ctx, fmt.Sprintf("is not healthy after %s", a.Deadline))
+			late := w.unhealthy(ctx, fmt.Sprintf("is not healthy after %s", a.Deadline))
+			return nil, late.WithHint("its log says why, or it answers elsewhere than is probed, or it needs longer: raise the deadline")
 		}
 		if err := clk.Sleep(ctx, min(a.Interval, left)); err != nil {
 			return nil, err
@@ -202,7 +203,7 @@ func (w *watch) once(ctx context.Context, c *Container) (ok bool, result string,
 
 // unhealthy gathers what the person who reads the error needs: the last probe,
 // the state, the log's end.
-func (w *watch) unhealthy(ctx context.Context, what string) error {
+func (w *watch) unhealthy(ctx context.Context, what string) *failure.Error {
 	// What ended the wait must not keep its report from being written.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()

@@ -47,7 +47,7 @@ func TestNeverHealthyCarriesTheLastProbeTheStateAndTheLog(t *testing.T) {
 		docker.create{name = P.app, image = "mepc/app:1.0", env = {UNHEALTHY = "true"}}
 		docker.start(P.app)
 		docker.wait_healthy(P.app, {http = {port = 8080, path = "/health"}, interval = "50ms", deadline = "400ms"})`,
-		"is not healthy after 400ms", "the last probe: GET http://", ":8080/health: 503", "is running", "the last lines of its log:\n", "listening")
+		"is not healthy after 400ms", "the last probe: GET http://", ":8080/health: 503", "is running", "the last lines of its log:\n", "listening", "raise the deadline")
 	b.fail(failure.Unhealthy, `docker.wait_healthy(P.app, {tcp = {port = 81}, interval = "50ms", deadline = "100ms"})`, ":81: connection refused")
 	b.fail(failure.Unhealthy, `docker.wait_healthy(P.app, {http = {port = 8080, contains = "9.9"}, deadline = "100ms"})`, `does not contain "9.9"`)
 	b.fail(failure.Unhealthy, `docker.wait_healthy(P.app, {http = {port = 8080, path = "/slow?ms=2000"}, timeout = "100ms", deadline = "100ms"})`, "no answer within 100ms")
