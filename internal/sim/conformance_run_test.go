@@ -44,7 +44,19 @@ func (s *subject) run(t *testing.T, steps []string) []string {
 	for _, step := range steps {
 		out = append(out, s.step(t, step))
 	}
+	s.sweep(t)
 	return out
+}
+
+// sweep removes the case's containers. An engine keeps its last 256 events only,
+// and the health checks of what still runs would push out those of later cases.
+func (s *subject) sweep(t *testing.T) {
+	t.Helper()
+	var left []struct{ ID string }
+	s.fetch(t, `/containers/json?all=1&filters={"name":["^/`+s.prefix+`"]}`, &left)
+	for _, c := range left {
+		s.call(t, "DELETE", "/containers/"+c.ID+"?force=1", "", nil)
+	}
 }
 
 func (s *subject) step(t *testing.T, step string) string {
