@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +18,10 @@ import (
 // inflightPath is where the admin server of mepc-run router tells of requests
 // under way.
 const inflightPath = "/-/inflight"
+
+// assumedRate is how many requests a second for each host such a router is taken
+// to get.
+const assumedRate = 10
 
 // rehearsedTraffic carries a recipe's HTTP to the containers and routers of a
 // world. What is outside of the world is never sent.
@@ -127,8 +132,8 @@ func (t *rehearsedTraffic) outside(req *http.Request) (*http.Response, error) {
 			WithHint("add a container, a published port or a router with this address to the world")
 	}
 	if req.URL.Path == inflightPath && req.Method == http.MethodGet {
-		t.assume("http://" + host + " was taken for the admin server of a router on this Redis, with no request in flight")
-		return t.world.AskAdmin(req)
+		t.assume(fmt.Sprintf("http://%s was taken for the admin server of a router on this Redis, with no request in flight, and %d requests a second without errors", host, assumedRate))
+		return t.world.AskAdmin(req, assumedRate)
 	}
 	t.assume(req.Method + " " + req.URL.Scheme + "://" + host + " was not sent: 200 and an empty body were taken for its answer")
 	return &http.Response{

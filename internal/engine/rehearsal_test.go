@@ -92,7 +92,7 @@ func TestWhatIsOutsideOfTheWorldIsAssumedOrAnError(t *testing.T) {
 		"GET http://nowhere.invalid was not sent: 200 and an empty body were taken for its answer",
 		"GET https://hooks.example.com was not sent: 200 and an empty body were taken for its answer",
 		"TLS with 127.0.0.1:443 was not rehearsed: it was taken as agreed on",
-		"http://10.1.2.3:8081 was taken for the admin server of a router on this Redis, with no request in flight",
+		"http://10.1.2.3:8081 was taken for the admin server of a router on this Redis, with no request in flight, and 10 requests a second without errors",
 	}, assumed); diff != "" {
 		t.Error(diff)
 	}

@@ -66,6 +66,10 @@ type Behaviour struct {
 
 	// Paths are the answers by path. "*" is every other path.
 	Paths map[string]Response `json:"paths,omitempty"`
+	// ErrorRate is the share, 0 to 1, of the clients' requests that a router
+	// counts as failed, and Latency the time that it measures: see Router.Rate.
+	ErrorRate float64  `json:"error_rate,omitempty"`
+	Latency   Duration `json:"latency,omitempty"`
 	// Version is in the answer of every path without an entry; default: the tag.
 	Version string `json:"version,omitempty"`
 	// Ports are where it listens; default: what it exposes, or every port when

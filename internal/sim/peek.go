@@ -39,9 +39,10 @@ func (e *Engine) State() EngineState {
 }
 
 // AskAdmin answers req as the admin server of a router on this world's Redis
-// does, whatever its address.
-func (w *World) AskAdmin(req *http.Request) (*http.Response, error) {
-	return w.askAdmin(req).response(req), nil
+// does, whatever its address, to which clients send rate requests a second for
+// each host.
+func (w *World) AskAdmin(req *http.Request, rate float64) (*http.Response, error) {
+	return w.askAdmin(req, rate).response(req), nil
 }
 
 // KnowsCommand reports whether the world's Redis has a command of this name. What

@@ -38,7 +38,7 @@ func (w *World) restore(s *State) error {
 		}
 	}
 	for _, r := range s.Routers {
-		w.routers = append(w.routers, &router{address: r.Address, admin: r.Admin})
+		w.routers = append(w.routers, &router{address: r.Address, admin: r.Admin, rate: r.Rate})
 	}
 	return w.store.load(s)
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 	"slices"
@@ -16,6 +15,7 @@ import (
 type router struct {
 	address string
 	admin   string
+	rate    float64        // requests a second that clients send for each host
 	next    map[string]int // where the round robin of each list stands
 }
 
@@ -65,11 +65,16 @@ func (w *World) askRouter(r *router, req *http.Request) (answer, error) {
 		err = refused("tcp", backend)
 	}
 	w.unlock()
+	w.counts.add(backend, 1, 0)
 	if err != nil {
+		w.counts.add(backend, 0, 1)
 		w.store.markDead(keys[0], backend, index, len(list)-1)
 		return answer{status: http.StatusBadGateway, body: "dial " + backend + ": " + err.Error() + "\n"}, nil
 	}
 	a, err := w.ask(p, req)
+	if err != nil || a.drop || a.status >= http.StatusInternalServerError {
+		w.counts.add(backend, 0, 1)
+	}
 	if err != nil || a.drop {
 		return answer{status: http.StatusBadGateway, body: "backend " + backend + " cut the connection\n"}, nil
 	}
@@ -120,52 +125,4 @@ func backendAddress(url string) string {
 		rest = net.JoinHostPort(rest, "80")
 	}
 	return rest
-}
-
-// askAdmin answers GET /-/inflight of mepc-run's own router: no request is ever
-// in flight, for an answer comes at once.
-func (w *World) askAdmin(req *http.Request) answer {
-	if req.URL.Path != "/-/inflight" {
-		return answer{status: http.StatusNotFound, body: NotModelled + req.Method + " " + req.URL.Path + " of a router's admin server\n"}
-	}
-	type backend struct {
-		URL      string   `json:"url"`
-		Listed   bool     `json:"listed"`
-		In       []string `json:"frontends"`
-		InFlight int      `json:"in_flight"`
-		Total    int      `json:"total"`
-		Errors   int      `json:"errors"`
-	}
-	out := struct {
-		Source    string    `json:"source"`
-		At        time.Time `json:"at"`
-		Backends  []backend `json:"backends"`
-		Frontends []string  `json:"frontends"`
-	}{Source: "redis", At: w.clock.Now(), Backends: []backend{}, Frontends: []string{}}
-	if w.redisDown() {
-		out.Source = "last-known-good"
-	}
-	listed := map[string][]string{}
-	var urls []string
-	for _, key := range w.store.redis().DB(0).Keys() {
-		host, ok := strings.CutPrefix(key, "frontend:")
-		if list := w.store.list(key); ok && len(list) > 0 {
-			for _, u := range list[1:] {
-				if listed[u] == nil {
-					urls = append(urls, u)
-				}
-				if !slices.Contains(listed[u], host) {
-					listed[u] = append(listed[u], host)
-				}
-			}
-		}
-	}
-	if asked := req.URL.Query()["backend"]; len(asked) > 0 {
-		urls = asked
-	}
-	for _, u := range urls {
-		out.Backends = append(out.Backends, backend{URL: u, Listed: listed[u] != nil, In: notNil(listed[u])})
-	}
-	b, _ := json.Marshal(out) // strings and numbers
-	return answer{status: http.StatusOK, body: string(b) + "\n", header: map[string]string{"Content-Type": "application/json"}}
 }

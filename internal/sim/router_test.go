@@ -134,6 +134,47 @@ func TestTheRouterAnswersForItsAdmin(t *testing.T) {
 	}
 }
 
+func TestClientsAreCountedByTheListsWeights(t *testing.T) {
+	w, err := sim.New(sim.Options{State: &sim.State{
+		Engines: []sim.EngineState{{
+			Images: []sim.Image{{Ref: "app:1"}, {Ref: "app:2", Behaviour: &sim.Behaviour{ErrorRate: 0.5, Latency: sim.Duration(30 * time.Millisecond)}}},
+			Containers: []sim.Container{
+				{Name: "one", Image: "app:1", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
+				{Name: "two", Image: "app:2", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.3"}}},
+			},
+		}},
+		Redis:   map[string]sim.RedisKey{"frontend:shop": {List: []string{"shop", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.3:80"}}},
+		Routers: []sim.Router{{Address: "127.0.0.1:80", Admin: "127.0.0.1:8081", Rate: 40}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type numbers struct {
+		Total, Errors int
+		Latency       struct{ P99 *float64 } `json:"latency_ms"`
+	}
+	var got struct{ Backends, Frontends []numbers }
+	ask := func() {
+		t.Helper()
+		_, body, err := w.Get(t.Context(), "http://127.0.0.1:8081/-/inflight?backend=http://172.17.0.2:80&backend=http://172.17.0.3:80", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask() // from here on it is counted
+	pass(t, w, 10*time.Second)
+	ask()
+	if a, b := got.Backends[0], got.Backends[1]; a.Total != 300 || a.Errors != 0 || b.Total != 100 || b.Errors != 50 || *b.Latency.P99 != 30 {
+		t.Errorf("%+v", got)
+	}
+	if f := got.Frontends[0]; f.Total != 400 || f.Errors != 50 {
+		t.Errorf("%+v", got.Frontends)
+	}
+}
+
 func TestRedisGoesAwayAndComesBack(t *testing.T) {
 	w, a, _ := two(t)
 	rdb := redisClient(t, w)

@@ -123,4 +123,7 @@ type RedisKey struct {
 type Router struct {
 	Address string `json:"address"`         // host:port
 	Admin   string `json:"admin,omitempty"` // host:port of its admin server, of which GET /-/inflight is there
+	// Rate is how many requests a second clients send for each host. They are
+	// counted only: the admin server tells of them.
+	Rate float64 `json:"rate,omitempty"`
 }

@@ -53,7 +53,7 @@ func (c *ctr) serve(path string, now time.Time) answer {
 func (w *World) ask(p place, req *http.Request) (answer, error) {
 	if p.router != nil {
 		if p.admin {
-			return w.askAdmin(req), nil
+			return w.askAdmin(req, p.router.rate), nil
 		}
 		return w.askRouter(p.router, req)
 	}

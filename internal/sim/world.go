@@ -36,6 +36,8 @@ type World struct {
 	engines []*Engine
 	routers []*router
 	store   store
+
+	counts counts // has a lock of its own
 }
 
 // New makes a world. The error says which part of State makes no sense.
