@@ -44,7 +44,7 @@ func BenchmarkCall(b *testing.B) {
 
 	world := engine.Live(engine.Options{Docker: engine.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: os.Getenv})
 	defer world.Close()
-	modules := append(std.Modules(std.Options{}), docker.New(world, docker.Allow{}), redis.New(world, redis.Allow{}), nothing())
+	modules := append(std.Modules(std.Options{}), docker.New(docker.Allow{}), redis.New(redis.Allow{}), nothing())
 	host := runtime.New(runtime.Options{Modules: modules})
 
 	for _, c := range []struct {
@@ -67,13 +67,13 @@ func BenchmarkCall(b *testing.B) {
 		}},
 		{"nothing", `return function() nothing() end`, nil},
 	} {
-		b.Run(c.name, func(b *testing.B) { compareCalls(b, host, c.lua, c.direct) })
+		b.Run(c.name, func(b *testing.B) { compareCalls(b, host, world, c.lua, c.direct) })
 	}
 }
 
 // compareCalls compares the function that the Lua text lua returns with direct;
 // where that is nil it only measures.
-func compareCalls(b *testing.B, host *runtime.Host, lua string, direct func(context.Context) error) {
+func compareCalls(b *testing.B, host *runtime.Host, world *engine.World, lua string, direct func(context.Context) error) {
 	recipe, err := host.LoadString("calls.lua", `
 local call = (function() `+lua+` end)()
 call() -- connects
@@ -85,7 +85,7 @@ return now() - begin`)
 	}
 	var byLua, byGo sample // microseconds a call
 	run := func() {
-		res, err := host.Run(b.Context(), recipe, runtime.RunOptions{})
+		res, err := host.Run(b.Context(), recipe, runtime.RunOptions{World: world})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func (c *Call) Where() string {
 
 // Sleep waits on the run's clock while other branches go on.
 func (c *Call) Sleep(d time.Duration) error {
-	if c.run.describing {
+	if c.run.early {
 		return tooEarly()
 	}
 	var err error

@@ -141,7 +141,7 @@ func (c *Call) newOp(self any) *effect.Op {
 
 // pass takes op through the gate with the baton given up.
 func (c *Call) pass(op *effect.Op, f func(context.Context) error) error {
-	if c.run.describing {
+	if c.run.early {
 		return tooEarly()
 	}
 	var err error

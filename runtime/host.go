@@ -32,7 +32,11 @@ type Cache = sandbox.Cache
 type Limits = sandbox.Limits
 
 // Host compiles and runs recipes with a fixed set of modules. It is safe for
-// concurrent use; each run has its own Lua state.
+// concurrent use; each run has its own Lua state and its own world. Making a Host
+// reads the tables of all modules, which costs more than a rehearsal: whoever runs
+// many recipes, or one many times, makes one Host and gives each run its world in
+// RunOptions.World. Runs at the same time need Limits.HeapBytes of math.MaxUint64:
+// the watch over the heap cannot tell them apart.
 type Host struct {
 	opts       Options
 	cache      *sandbox.Cache
@@ -79,8 +83,8 @@ type boundFunc struct {
 	Func
 	name   string // qualified, such as "docker.start" or "redis:get"
 	fields []Field
-	typ    *boundType // of the receiver, for methods
-	self   any        // for functions
+	typ    *boundType   // of the receiver, for methods
+	module *boundModule // for functions
 }
 
 func (h *Host) register(m Module) {
@@ -89,7 +93,7 @@ func (h *Host) register(m Module) {
 	}
 	b := &boundModule{Module: m}
 	for _, f := range m.Funcs {
-		b.funcs = append(b.funcs, bind(qualified(m.Name, ".", f.Name), f, m.Self, nil))
+		b.funcs = append(b.funcs, bind(qualified(m.Name, ".", f.Name), f, b, nil))
 	}
 	h.modules = append(h.modules, b)
 	for _, t := range m.Types {
@@ -113,18 +117,18 @@ func qualified(module, sep, name string) string {
 
 const defaultTimeout = time.Minute
 
-func bind(name string, f Func, self any, typ *boundType) *boundFunc {
+func bind(name string, f Func, m *boundModule, typ *boundType) *boundFunc {
 	if f.Call == nil {
 		panic("runtime: " + name + " has no Call")
 	}
 	selfType, args, _ := f.Call.signature()
-	if typ == nil && self != nil && !reflect.TypeOf(self).AssignableTo(selfType) {
-		panic(fmt.Sprintf("runtime: %s: receiver is %T, function wants %s", name, self, selfType))
+	if m != nil && m.Self != nil && !m.Receiver().AssignableTo(selfType) {
+		panic(fmt.Sprintf("runtime: %s: receiver is %s, function wants %s", name, m.Receiver(), selfType))
 	}
 	if f.Timeout == 0 {
 		f.Timeout = defaultTimeout
 	}
-	return &boundFunc{Func: f, name: name, fields: fieldsOf(args), typ: typ, self: self}
+	return &boundFunc{Func: f, name: name, fields: fieldsOf(args), typ: typ, module: m}
 }
 
 // fields is fieldsOf, remembered.

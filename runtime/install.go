@@ -58,15 +58,18 @@ func (r *Run) function(f *boundFunc) *lua.LFunction {
 		for i := range values {
 			values[i] = L.Get(i + 1)
 		}
-		self := f.self
 		if f.Name == "" && f.typ == nil && len(values) > 0 {
 			values = values[1:] // __call's first argument is the module
 		}
+		var self any
+		var err error
 		if f.typ != nil {
-			var err error
-			if self, values, err = f.receiver(values); err != nil {
-				r.fail(c, err)
-			}
+			self, values, err = f.receiver(values)
+		} else {
+			self, err = r.self(f.module)
+		}
+		if err != nil {
+			r.fail(c, err)
 		}
 		out, err := f.Call.invoke(c, self, values)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 type Module struct {
 	Name  string // the Lua global, such as "docker"; empty puts the functions themselves into the globals
 	Doc   string // one paragraph; its first sentence stands in lists
-	Self  any    // what the functions of Funcs get as their receiver
+	Self  any    // what the functions of Funcs get as their receiver; or a *Receiver, which makes one for each run
 	Funcs []Func
 	Types []Type
 }

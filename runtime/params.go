@@ -56,6 +56,10 @@ func (r *Run) params(c *Call, decl *lua.LTable) (any, error) {
 	if r.describing {
 		return nil, &sandbox.StoppedError{Cause: errDescribed} // no pcall holds it up
 	}
+	if r.unknown = checkNames(r.declared, r.opts.Params); r.unknown != nil {
+		return nil, &sandbox.StoppedError{Cause: r.unknown}
+	}
+	r.early = false
 	return r.takeParams()
 }
 
@@ -92,9 +96,6 @@ func (r *Run) declare(c *Call, k, v lua.LValue) (Param, error) {
 
 // takeParams checks what was given against what is declared.
 func (r *Run) takeParams() (any, error) {
-	if err := checkNames(r.declared, r.opts.Params); err != nil {
-		return nil, err
-	}
 	values := map[string]any{}
 	for _, p := range r.declared {
 		given, ok := r.opts.Params[p.Name]

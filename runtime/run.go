@@ -17,6 +17,9 @@ import (
 
 // RunOptions is what one run is given.
 type RunOptions struct {
+	// World is what modules with a Receiver act on, such as docker and redis. It
+	// outlives the run.
+	World any
 	// Params are the recipe's parameters by name: text as from a command line,
 	// or plain values.
 	Params map[string]any
@@ -70,12 +73,15 @@ type Run struct {
 	scrub  *Scrubber
 	loader *loader
 
-	describing bool
+	early      bool // params{} is still to come: nothing may be done before
+	describing bool // it is only asked for what params{} declares
 	declared   []Param
 	declaredAt string
+	unknown    error // a parameter was given that is not declared: no fault of a line
 	deferred   []*Compensation
 	sources    map[string][]byte
 	metatables map[*boundType]*lua.LTable
+	selves     map[*boundModule]any // what Receivers have made
 
 	errorText, errorConcat *lua.LFunction
 }
@@ -86,14 +92,14 @@ const graceSteps = 10_000_000
 // errDescribed ends the run that asks a recipe for its parameters.
 var errDescribed = errors.New("parameters described")
 
-// Describe returns the parameters that recipe declares. It runs the recipe up
-// to its params{}; a call to a server or a wait before that is an error. A
-// recipe whose text has no params is not run.
-func (h *Host) Describe(ctx context.Context, recipe *Recipe) ([]Param, error) {
+// Describe returns the parameters that recipe declares. It runs the recipe in
+// world up to its params{}; a call to a server or a wait before that is an error.
+// A recipe whose text has no params is not run.
+func (h *Host) Describe(ctx context.Context, recipe *Recipe, world any) ([]Param, error) {
 	if !recipe.declares() {
 		return nil, nil
 	}
-	r := h.newRun(recipe, RunOptions{})
+	r := h.newRun(recipe, RunOptions{World: world})
 	defer r.vm.Close()
 	r.describing = true
 	_, err := r.vm.Run(ctx, recipe.program)
@@ -103,16 +109,15 @@ func (h *Host) Describe(ctx context.Context, recipe *Recipe) ([]Param, error) {
 	return nil, r.finish(err)
 }
 
-// Run runs recipe. Parameters are checked before anything else happens. When
+// Run runs recipe. Parameters are checked before anything is done to the world: a
+// recipe that declares any cannot call a server, or wait, before its params{}. When
 // the run fails, what it deferred is run, newest first, before the error is
 // returned; the error is always an *Error.
 func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Result, error) {
-	declared, err := h.Describe(ctx, recipe)
-	if err == nil {
-		err = checkNames(declared, opts.Params)
-	}
-	if err != nil {
-		return &Result{Declared: declared}, err
+	if !recipe.declares() {
+		if err := checkNames(nil, opts.Params); err != nil {
+			return &Result{}, err
+		}
 	}
 	if opts.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -125,8 +130,20 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 	start := r.opts.Clock.Now()
 	values, err := r.vm.Run(ctx, recipe.program)
 	err = r.finish(err)
+	if r.early {
+		if err == nil { // it went around its params{}
+			err = checkNames(nil, opts.Params)
+		}
+		if r.unknown != nil {
+			err = r.unknown
+		}
+		if err != nil {
+			r.deferred = nil // nothing was done that could be undone
+		}
+		r.early = false
+	}
 	err = r.compensate(err)
-	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: declared}
+	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: r.declared}
 	if err == nil && len(values) > 0 {
 		res.Value, _ = toGo(values[0])
 	}
@@ -147,10 +164,11 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 		opts.Grace = time.Minute
 	}
 	r := &Run{
-		host: h, recipe: recipe, opts: opts, scrub: opts.Scrub,
+		early: recipe.declares(),
+		host:  h, recipe: recipe, opts: opts, scrub: opts.Scrub,
 		gate:       effect.NewGate(opts.Clock, opts.Guards, opts.Sinks...),
 		sources:    map[string][]byte{recipe.program.Name: recipe.program.Source},
-		metatables: map[*boundType]*lua.LTable{},
+		metatables: map[*boundType]*lua.LTable{}, selves: map[*boundModule]any{},
 	}
 	r.loader = &loader{run: r, loaded: map[string]*required{}}
 	r.vm = sandbox.New(sandbox.Options{

@@ -372,6 +372,23 @@ return {p.port, p.drain, p.fast, #p.links, p.share or "none", tostring(p.passwor
 	}
 }
 
+func TestNothingIsDoneBeforeParamsAndNothingUndone(t *testing.T) {
+	for src, want := range map[string]string{
+		`try(function() probe.call("a") end) params{}`:                                            "",
+		`defer("undo", function() probe.call("b") end) probe.call("a") params{}`:                  "it comes before params{}",
+		`defer("undo", function() probe.call("b") end) try(function() params{x={}} end)`:          `the recipe takes no parameter "y"`,
+		`if false then params{} end defer("undo", function() probe.call("b") end, {on="always"})`: `the recipe takes no parameter "y"`,
+	} {
+		_, p, err := run(t, src, runtime.RunOptions{Params: map[string]any{"y": "1"}})
+		if want == "" {
+			want = `the recipe takes no parameter "y"`
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || len(p.calls) > 0 {
+			t.Errorf("%s: err = %v, calls %v", src, err, p.calls)
+		}
+	}
+}
+
 func TestDescribeCallsNothing(t *testing.T) {
 	host, p := newHost(t)
 	recipe, err := host.LoadString("r.lua", "-- Deploys.\n--\n-- At length.\nlocal p = params{b={}, a={type='integer', min=1}}\nprobe.call('x')")
@@ -381,7 +398,7 @@ func TestDescribeCallsNothing(t *testing.T) {
 	if recipe.Doc != "Deploys.\n\nAt length." {
 		t.Errorf("doc = %q", recipe.Doc)
 	}
-	declared, err := host.Describe(t.Context(), recipe)
+	declared, err := host.Describe(t.Context(), recipe, nil)
 	if err != nil || len(p.calls) > 0 {
 		t.Fatalf("err = %v, calls %v", err, p.calls)
 	}

@@ -64,9 +64,9 @@ type command struct {
 	flags  flags
 	recipe string // as the user named it
 	// helpErr is what went wrong in a help function, which cannot return it.
-	helpErr  error
-	changes  bool          // a rehearsal found something to do
-	compiled runtime.Cache // what several hosts of this invocation share
+	helpErr error
+	changes bool          // a rehearsal found something to do
+	made    *runtime.Host // see host
 }
 
 func (c *command) root() *cobra.Command {

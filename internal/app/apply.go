@@ -187,9 +187,7 @@ func (c *command) fresh(ctx context.Context, p *plan.Plan, given map[string]any)
 
 // sameRecipe compares the recipe with that of the plan.
 func (c *command) sameRecipe(p *plan.Plan) error {
-	world := engine.Live(c.servers())
-	defer world.Close()
-	host, err := c.host(world)
+	host, err := c.host()
 	if err != nil {
 		return err
 	}

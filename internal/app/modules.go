@@ -3,7 +3,6 @@ package app
 import (
 	"slices"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/redis"
@@ -11,16 +10,16 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// modules is the list of everything that a recipe can call. A new module is one
-// folder under modules/ and one line here.
-func modules(world *engine.World, allow []string, stdOptions std.Options) []runtime.Module {
+// modules is the list of everything that a recipe can call, in the *engine.World
+// that a run is given. A new module is one folder under modules/ and one line here.
+func modules(allow []string, stdOptions std.Options) []runtime.Module {
 	lifted := func(name string) bool { return slices.Contains(allow, name) }
 	return append(std.Modules(stdOptions),
-		docker.New(world, docker.Allow{
+		docker.New(docker.Allow{
 			Privileged: lifted("privileged"), HostNetwork: lifted("host-network"),
 			BindRoot: lifted("bind-root"), DockerSocket: lifted("docker-socket"),
 		}),
-		redis.New(world, redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),
-		http.New(world),
+		redis.New(redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),
+		http.New(),
 	)
 }

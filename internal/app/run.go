@@ -47,7 +47,7 @@ func (c *command) servers() engine.Options {
 // execute runs the recipe name in world, shows the run, and lets last add to what
 // is shown of one that went well.
 func (c *command) execute(ctx context.Context, world *engine.World, name string, opts runtime.RunOptions, last func(*report.Report)) error {
-	host, err := c.host(world)
+	host, err := c.host()
 	if err != nil {
 		return err
 	}
@@ -58,6 +58,7 @@ func (c *command) execute(ctx context.Context, world *engine.World, name string,
 	defer outliveReaders()()
 	rep := c.report(recipe.Name)
 	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
+	opts.World = world
 	opts.Sinks, opts.Print = append(opts.Sinks, rep), rep.Print
 	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
 	res, err := host.Run(ctx, recipe, opts)
@@ -94,8 +95,12 @@ func (c *command) unwritten(err error) error {
 	return failure.Wrap(failure.Output, err, "write results")
 }
 
-// host returns a Host with the modules, whose calls go to world.
-func (c *command) host(world *engine.World) (*runtime.Host, error) {
+// host returns the Host with the modules, one for all runs of this invocation: a
+// run's calls go to the world that it is given. The flags are final by then.
+func (c *command) host() (*runtime.Host, error) {
+	if c.made != nil {
+		return c.made, nil
+	}
 	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
 	if err != nil {
 		return nil, err
@@ -104,12 +109,13 @@ func (c *command) host(world *engine.World) (*runtime.Host, error) {
 	if err := checkRouters(routers); err != nil {
 		return nil, err
 	}
-	return runtime.New(runtime.Options{
-		Library: recipes.FS, Limits: c.flags.limits, Cache: &c.compiled,
-		Modules: modules(world, c.flags.allow, std.Options{
+	c.made = runtime.New(runtime.Options{
+		Library: recipes.FS, Limits: c.flags.limits,
+		Modules: modules(c.flags.allow, std.Options{
 			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
 		}),
-	}), nil
+	})
+	return c.made, nil
 }
 
 // routers returns the URLs of the routers that the operator names.
@@ -124,7 +130,7 @@ func (c *command) routers() []string {
 func (c *command) describe(ctx context.Context, name string) (*runtime.Recipe, []runtime.Param, error) {
 	world := engine.Live(engine.Options{Getenv: c.env.Getenv})
 	defer world.Close()
-	host, err := c.host(world)
+	host, err := c.host()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,7 +138,7 @@ func (c *command) describe(ctx context.Context, name string) (*runtime.Recipe, [
 	if err != nil {
 		return nil, nil, err
 	}
-	declared, err := host.Describe(ctx, recipe)
+	declared, err := host.Describe(ctx, recipe, world)
 	return recipe, declared, err
 }
 

@@ -80,7 +80,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 		Missing: func(n engine.Need) { needs = append(needs, n) },
 	})
 	defer clients.Close()
-	host, err := s.host(clients)
+	host, err := s.host()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +89,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	}
 	s.trouble = nil
 	res, runErr := host.Run(rec.Context(ctx), s.recipe, runtime.RunOptions{
-		Params: s.params, Sinks: []runtime.Sink{rec, troubles{s}}, Guards: []runtime.Guard{rec}, Clock: clients.Clock(),
+		World: clients, Params: s.params, Sinks: []runtime.Sink{rec, troubles{s}}, Guards: []runtime.Guard{rec}, Clock: clients.Clock(),
 		Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: plan.Undoing(s.abort), Scrub: scrub, Print: rec.Print,
 	})
 	s.failed = runErr

@@ -52,6 +52,7 @@ type World struct {
 	drafts      *drafts // where files are written; nil: on disk
 
 	mu      sync.Mutex
+	shared  *http.Transport
 	engines map[DockerEndpoint]*dockerEngine
 	stores  map[string]redis.UniversalClient
 }
@@ -98,10 +99,23 @@ func (w *World) Transport() *http.Transport {
 	return t
 }
 
+// Shared returns the Transport whose connections requests reuse.
+func (w *World) Shared() *http.Transport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shared == nil {
+		w.shared = w.Transport()
+	}
+	return w.shared
+}
+
 // Close closes every client.
 func (w *World) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.shared != nil {
+		w.shared.CloseIdleConnections()
+	}
 	for _, e := range w.engines {
 		e.wire.CloseIdleConnections()
 	}

@@ -78,14 +78,14 @@ func TestExamplesRunOnRealServers(t *testing.T) {
 		Docker: engine.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: func(string) string { return "" },
 	})
 	defer world.Close()
-	mods := modules(world)
+	mods := documented()
 	host := runtime.New(runtime.Options{Modules: mods})
 	here := strings.NewReplacer("unix:///var/run/docker.sock", l.Engine.Host(), "http://127.0.0.1:8080", web.URL)
 	run := func(t *testing.T, src string) {
 		t.Helper()
 		recipe, err := host.LoadString("example.lua", here.Replace(src))
 		if err == nil {
-			_, err = host.Run(t.Context(), recipe, runtime.RunOptions{})
+			_, err = host.Run(t.Context(), recipe, runtime.RunOptions{World: world})
 		}
 		if err != nil {
 			t.Errorf("%v\n%s", err, src)

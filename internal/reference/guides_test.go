@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
@@ -45,7 +46,7 @@ func TestLuaInGuidesCompiles(t *testing.T) {
 			recipe, err := host.LoadString(filepath.Base(page), src)
 			if err == nil {
 				// Where it declares parameters the declarations must be right, too.
-				_, err = host.Describe(t.Context(), recipe)
+				_, err = host.Describe(t.Context(), recipe, engine.Live(engine.Options{}))
 			}
 			if err != nil {
 				t.Errorf("%s: %v\n%s", page, err, src)

@@ -48,7 +48,7 @@ func group(modules []runtime.Module) []*page {
 // packageName returns the last word of the path of the package that m's
 // functions are in: std, docker.
 func packageName(m runtime.Module) string {
-	self := reflect.TypeOf(m.Self)
+	self := m.Receiver()
 	for self.Kind() == reflect.Pointer {
 		self = self.Elem()
 	}

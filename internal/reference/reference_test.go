@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
@@ -45,7 +46,7 @@ func shipped(t *testing.T) []reference.Recipe {
 		if err != nil {
 			t.Fatal(err)
 		}
-		params, err := host.Describe(t.Context(), recipe)
+		params, err := host.Describe(t.Context(), recipe, engine.Live(engine.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,8 @@ type Allow struct {
 	DockerSocket bool // the engine's socket, or a directory it is in, mounted into a container
 }
 
-// New returns the module. Its engines are made by w.
-func New(w *engine.World, allow Allow) runtime.Module {
+// New returns the module. Its engines are made by the *engine.World of a run.
+func New(allow Allow) runtime.Module {
 	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), healthFuncs(), networkFuncs())
 	return runtime.Module{
 		Name: "docker",
@@ -44,7 +44,7 @@ func New(w *engine.World, allow Allow) runtime.Module {
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +
 			"When the reply to a call is lost, a look at the engine settles for up to 5 seconds whether it was done; " +
 			"what that leaves open raises unknown, and nothing is ever sent twice.",
-		Self:  &Engine{world: w, allow: allow},
+		Self:  runtime.PerRun(func(w *engine.World) *Engine { return &Engine{world: w, allow: allow} }),
 		Funcs: append([]runtime.Func{connectFunc()}, funcs...),
 		Types: []runtime.Type{{
 			Name: "docker.engine", Doc: "A Docker engine. Its methods are the functions of docker.",

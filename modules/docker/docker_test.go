@@ -116,7 +116,7 @@ func (b *bench) try(source string) (any, *failure.Error) {
 	b.t.Helper()
 	w := engine.Live(b.opts)
 	defer w.Close()
-	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(w, b.allow)}})
+	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(b.allow)}})
 	var p strings.Builder
 	p.WriteString("local P = {")
 	for k, v := range b.params {
@@ -130,7 +130,7 @@ func (b *bench) try(source string) (any, *failure.Error) {
 	b.events = &recorder{on: b.on}
 	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
 	defer cancel()
-	res, err := host.Run(ctx, recipe, runtime.RunOptions{Sinks: []runtime.Sink{b.events}, Timeout: b.timeout})
+	res, err := host.Run(ctx, recipe, runtime.RunOptions{World: w, Sinks: []runtime.Sink{b.events}, Timeout: b.timeout})
 	if err != nil {
 		f := failure.As(err)
 		if f == nil {

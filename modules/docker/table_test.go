@@ -10,9 +10,7 @@ import (
 )
 
 func TestEveryFunctionIsDocumented(t *testing.T) {
-	w := engine.Live(engine.Options{})
-	defer w.Close()
-	m := docker.New(w, docker.Allow{})
+	m := docker.New(docker.Allow{})
 	host := runtime.New(runtime.Options{Modules: []runtime.Module{m}})
 	seen := map[string]bool{}
 	for _, f := range m.Funcs {
@@ -88,7 +86,7 @@ func TestASecretInTheEnvironmentIsNotShown(t *testing.T) {
 			return c.Secret("hunter2-and-more"), nil
 		}),
 	}}}
-	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(w, docker.Allow{}), secret}})
+	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(docker.Allow{}), secret}})
 	recipe, err := host.LoadString("test.lua", `
 		local s = vault.get()
 		docker.create{name = "`+l.params["app"].(string)+`", image = "mepc/app:1.0", env = {PASSWORD = s}}
@@ -97,7 +95,7 @@ func TestASecretInTheEnvironmentIsNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := &recorder{}
-	res, err := host.Run(context.Background(), recipe, runtime.RunOptions{Sinks: []runtime.Sink{rec}})
+	res, err := host.Run(context.Background(), recipe, runtime.RunOptions{World: w, Sinks: []runtime.Sink{rec}})
 	if err != nil {
 		t.Fatal(err)
 	}

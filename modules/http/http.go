@@ -19,9 +19,8 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// New returns the module for recipes whose connections world makes.
-func New(world *engine.World) runtime.Module {
-	m := &module{world: world, shared: world.Transport()}
+// New returns the module. Its connections are made by the *engine.World of a run.
+func New() runtime.Module {
 	f := func(name string, class runtime.Class, doc, example string, call runtime.Caller) runtime.Func {
 		return runtime.Func{
 			Name: name, Class: class, Doc: doc, Example: example, Call: call,
@@ -37,7 +36,7 @@ func New(world *engine.World) runtime.Module {
 		Name: "http",
 		Doc: "Sends HTTP requests. Answers are returned whatever their status; an error is raised when there is none. " +
 			"The Host header is free to set, which is how a router is asked for one frontend.",
-		Self: m,
+		Self: runtime.PerRun(func(w *engine.World) *module { return &module{w} }),
 		Funcs: []runtime.Func{
 			f("get", runtime.Read, "Gets a page.",
 				`local status = http.get("http://127.0.0.1:8080/health", {headers={Host="appserver"}, fresh=true}).status`,
@@ -59,10 +58,7 @@ var kinds = []runtime.Kind{
 	failure.Invalid, failure.Unavailable, failure.Auth, failure.Timeout, failure.Refused, failure.Limit, failure.Unknown,
 }
 
-type module struct {
-	world  *engine.World
-	shared *http.Transport // connections that requests reuse
-}
+type module struct{ world *engine.World }
 
 // options are what every request takes.
 type options struct {

@@ -62,13 +62,13 @@ func runIn(t *testing.T, ctx context.Context, url, source string) (any, *recorde
 			return c.Secret("tok-123456"), nil
 		})},
 	}}
-	host := runtime.New(runtime.Options{Modules: []runtime.Module{mepchttp.New(world), given}})
+	host := runtime.New(runtime.Options{Modules: []runtime.Module{mepchttp.New(), given}})
 	recipe, err := host.LoadString("recipe.lua", "local url, token = url(), token()\n"+source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rec := &recorder{}
-	res, err := host.Run(ctx, recipe, runtime.RunOptions{Sinks: []runtime.Sink{rec}})
+	res, err := host.Run(ctx, recipe, runtime.RunOptions{World: world, Sinks: []runtime.Sink{rec}})
 	return res.Value, rec, err
 }
 
@@ -425,7 +425,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestEveryFunctionIsDocumented(t *testing.T) {
-	for _, f := range mepchttp.New(engine.Live(engine.Options{})).Funcs {
+	for _, f := range mepchttp.New().Funcs {
 		if f.Doc == "" || f.From == "" || f.Returns == "" || len(f.Raises) == 0 || f.Example == "" {
 			t.Errorf("http.%s: something is not said: %+v", f.Name, f)
 		}

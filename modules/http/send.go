@@ -136,7 +136,7 @@ var errRedirects = errors.New("more than ten redirects")
 // transport returns what carries a request with o, and what to do afterwards.
 func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
 	if !o.Fresh && !o.Insecure && o.CA == "" {
-		return m.shared, func() {}, nil
+		return m.world.Shared(), func() {}, nil
 	}
 	t := m.world.Transport()
 	t.DisableKeepAlives = true

@@ -14,13 +14,13 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// New returns the module for recipes whose connections world makes.
-func New(world *engine.World, allow Allow) runtime.Module {
+// New returns the module. Its connections are made by the *engine.World of a run.
+func New(allow Allow) runtime.Module {
 	return runtime.Module{
 		Name: "redis",
 		Doc: "Talks to Redis: every command is a method of a connection, with plain Lua values as arguments and replies. " +
 			"A null reply is nil, or false within a list.",
-		Self: &module{world, allow},
+		Self: runtime.PerRun(func(w *engine.World) *module { return &module{w, allow} }),
 		Funcs: []runtime.Func{
 			{
 				Name: "connect", Class: runtime.Pure,

@@ -72,13 +72,13 @@ func (b *bench) scriptIn(ctx context.Context, source string) (any, error) {
 	b.t.Helper()
 	world := engine.Live(engine.Options{Redis: b.url})
 	defer world.Close()
-	host := runtime.New(runtime.Options{Modules: []runtime.Module{redis.New(world, b.allow), b.marks()}})
+	host := runtime.New(runtime.Options{Modules: []runtime.Module{redis.New(b.allow), b.marks()}})
 	recipe, err := host.LoadString("recipe.lua", source)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.events = &recorder{}
-	res, err := host.Run(ctx, recipe, runtime.RunOptions{Sinks: []runtime.Sink{b.events}, Timeout: time.Minute})
+	res, err := host.Run(ctx, recipe, runtime.RunOptions{World: world, Sinks: []runtime.Sink{b.events}, Timeout: time.Minute})
 	return res.Value, err
 }
 

@@ -235,7 +235,7 @@ func TestRefusalsAreToldApart(t *testing.T) {
 }
 
 func TestEverythingIsDocumented(t *testing.T) {
-	m := New(engine.Live(engine.Options{}), Allow{})
+	m := New(Allow{})
 	check := func(name string, f runtime.Func) {
 		if f.Doc == "" || f.From == "" || f.Returns == "" || len(f.Raises) == 0 || f.Example == "" || f.Call == nil {
 			t.Errorf("%s: something is not said: %+v", name, f)
