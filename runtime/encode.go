@@ -44,7 +44,12 @@ func (r *Run) reflectToLua(v reflect.Value) lua.LValue {
 	case *Function:
 		return x.fn
 	case *Error:
+		if x == nil {
+			return lua.LNil
+		}
 		return r.errorObject(x)
+	case *Words:
+		return r.words(*x).table("")
 	}
 	switch v.Kind() {
 	case reflect.Bool:

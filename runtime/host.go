@@ -76,6 +76,7 @@ type boundType struct {
 	Type
 	module string
 	funcs  map[string]*boundFunc
+	fields []Field // what can be read of an object
 }
 
 // boundFunc is a Func with its tags read.
@@ -97,7 +98,7 @@ func (h *Host) register(m Module) {
 	}
 	h.modules = append(h.modules, b)
 	for _, t := range m.Types {
-		bt := &boundType{Type: t, module: m.Name, funcs: map[string]*boundFunc{}}
+		bt := &boundType{Type: t, module: m.Name, funcs: map[string]*boundFunc{}, fields: t.Fields()}
 		for _, f := range t.Funcs {
 			bt.funcs[f.Name] = bind(qualified(m.Name, ".", f.Name), f, nil, bt)
 		}

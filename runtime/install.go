@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"reflect"
+	"slices"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -27,10 +28,15 @@ func (r *Run) install(m *boundModule) {
 	if call := funcs[""]; call != nil {
 		mt.RawSetString("__call", call)
 	}
+	words := r.words(Words{Name: m.Name, Self: m.Self, Find: m.Words})
 	mt.RawSetString("__index", r.vm.State().NewFunction(func(L *lua.LState) int {
 		name := L.Get(2).String()
 		if f := funcs[name]; f != nil && name != "" {
 			L.Push(f)
+			return 1
+		}
+		if m.Words != nil {
+			L.Push(words.find(L, name))
 			return 1
 		}
 		r.raise(L, m.Name, failure.New(failure.Invalid, "%s has no function %q%s", m.Name, name, DidYouMean(name, names)))
@@ -116,6 +122,11 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 			L.Push(fn)
 			return 1
 		}
+		if i := slices.IndexFunc(t.fields, func(f Field) bool { return f.Name == name }); i >= 0 {
+			v := reflect.ValueOf(L.Get(1).(*lua.LUserData).Value).Elem()
+			L.Push(r.toLua(v.FieldByIndex(t.fields[i].index).Interface()))
+			return 1
+		}
 		f, err := t.method(name)
 		if err != nil {
 			r.raise(L, t.Name, err)
@@ -124,6 +135,9 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 		L.Push(methods[name])
 		return 1
 	}))
+	if call := t.funcs[""]; call != nil {
+		mt.RawSetString("__call", r.function(call))
+	}
 	mt.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
 		r.raise(L, t.Name, failure.New(failure.Invalid, "%s objects have no fields to set", t.Name))
 		return 0
@@ -154,6 +168,9 @@ func (t *boundType) method(name string) (*boundFunc, error) {
 	names := make([]string, 0, len(t.funcs))
 	for n := range t.funcs {
 		names = append(names, n)
+	}
+	for _, f := range t.fields {
+		names = append(names, f.Name)
 	}
 	return nil, failure.New(failure.Invalid, "%s has no method %q%s", t.Name, name, DidYouMean(name, names))
 }

@@ -17,10 +17,23 @@ type Module struct {
 	Self  any    // what the functions of Funcs get as their receiver; or a *Receiver, which makes one for each run
 	Funcs []Func
 	Types []Type
+	// Words, when set, is asked for functions that Funcs does not have, whose
+	// names may be of several words: assert.is_not.equal is "is_not.equal". No
+	// function and no error means that path is the beginning of such names.
+	Words func(path string) (*Func, error)
+}
+
+// Words is a table of functions with names of several words: see Module.Words.
+type Words struct {
+	Name string // for messages
+	Self any    // the functions' receiver
+	Find func(path string) (*Func, error)
 }
 
 // Type is a kind of object that functions return and take, such as a
-// connection. In Lua it is a value with methods, called with a colon.
+// connection. In Lua it is a value with methods, called with a colon. Fields of
+// the Go struct that have a lua tag can be read as x.name; a method with an empty
+// name makes the object one that can be called.
 type Type struct {
 	Name  string // such as "docker.engine"
 	Doc   string
@@ -60,6 +73,14 @@ type Kind = failure.Kind
 
 // Error is the error that modules return and recipes catch.
 type Error = failure.Error
+
+// Fields returns what can be read of an object, for documentation.
+func (t *Type) Fields() []Field {
+	if el := elem(t.goType()); isTable(el) {
+		return fieldsOf(el)
+	}
+	return nil
+}
 
 // goType returns the Go type that the objects of t have.
 func (t *Type) goType() reflect.Type { return reflect.TypeOf(t.Of) }

@@ -18,7 +18,8 @@ import (
 // The words after the name: pos (given by position, in the order of the
 // fields), rest (takes all further positions), required, target (it names what
 // is acted on), secret (it may be a Secret). Other tags: doc, default, enum
-// ("a|b"), min and max (numbers).
+// ("a|b"), min and max (numbers), type (in words, where the Go type says too
+// little).
 type Field struct {
 	Name     string
 	Type     string // in words: "string", "integer", "duration", "list of strings", ...
@@ -64,7 +65,9 @@ func fieldsOf(t reflect.Type) []Field {
 		if enum := sf.Tag.Get("enum"); enum != "" {
 			f.Enum = strings.Split(enum, "|")
 		}
-		f.Type = typeWords(sf.Type)
+		if f.Type = sf.Tag.Get("type"); f.Type == "" {
+			f.Type = typeWords(sf.Type)
+		}
 		if el := elem(sf.Type); isTable(el) {
 			f.Fields = fieldsOf(el)
 		}

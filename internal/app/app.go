@@ -67,6 +67,8 @@ type command struct {
 	helpErr error
 	changes bool          // a rehearsal found something to do
 	made    *runtime.Host // see host
+	// compiled is what several hosts of this invocation share.
+	compiled runtime.Cache
 }
 
 func (c *command) root() *cobra.Command {
@@ -108,7 +110,7 @@ talk.`,
 	})
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell it does not know
-	root.AddCommand(c.applyCommand(), c.worldCommand(), c.routerCommand(), c.completionCommand(), c.versionCommand())
+	root.AddCommand(c.applyCommand(), c.worldCommand(), c.routerCommand(), c.testCommand(), c.completionCommand(), c.versionCommand())
 	root.AddCommand(c.topics()...)
 	root.SetHelpCommand(c.helpCommand())
 	return root

@@ -37,7 +37,7 @@ type flags struct {
 	limits   runtime.Limits
 	version  bool
 
-	rehearsal rehearsal
+	rehearsal rehearsalFlags
 }
 
 // flagGroup is some flags under one title of the help.

@@ -21,9 +21,9 @@ var floors = map[string]int{
 	"internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
-	"internal/reference": 4,
-	"modules/docker":     4, "modules/redis": 4, "modules/http": 4, "modules/std": 4,
-	"internal/app": 5, "cmd/mepc-run": 6,
+	"internal/reference": 4, "internal/rehearsal": 4,
+	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/std": 4,
+	"internal/spec": 5, "internal/app": 6, "cmd/mepc-run": 7,
 }
 
 // around are the trees around the house: programs and tests of their own, which

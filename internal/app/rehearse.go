@@ -17,22 +17,22 @@ import (
 	"github.com/mepc/mepc-run/internal/report"
 )
 
-// rehearsal is the flags of a rehearsal.
-type rehearsal struct {
+// rehearsalFlags are the flags of a rehearsal.
+type rehearsalFlags struct {
 	on       bool
 	world    string
 	out      string
 	detailed bool
 }
 
-func (r *rehearsal) add(s *pflag.FlagSet) {
+func (r *rehearsalFlags) add(s *pflag.FlagSet) {
 	s.BoolVarP(&r.on, "dry-run", "n", false, "rehearse: run the recipe in a simulated world and show what it would do")
 	s.StringVar(&r.world, "world", "", "rehearse in this `WORLD`: live (a snapshot, the default), empty, or a world file")
 	s.StringVar(&r.out, "out", "", "write the plan to `FILE`, for mepc-run apply")
 	s.BoolVar(&r.detailed, "detailed-exitcode", false, "exit with 0: nothing to do, 2: something to do, 1: an error")
 }
 
-func (r *rehearsal) check() error {
+func (r *rehearsalFlags) check() error {
 	for name, given := range map[string]bool{"world": r.world != "", "out": r.out != "", "detailed-exitcode": r.detailed} {
 		if given && !r.on {
 			return failure.New(failure.Usage, "--%s belongs to a rehearsal", name).WithHint("add -n (--dry-run)")

@@ -101,21 +101,27 @@ func (c *command) host() (*runtime.Host, error) {
 	if c.made != nil {
 		return c.made, nil
 	}
-	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
-	if err != nil {
-		return nil, err
-	}
 	routers := c.routers()
 	if err := checkRouters(routers); err != nil {
 		return nil, err
 	}
-	c.made = runtime.New(runtime.Options{
-		Library: recipes.FS, Limits: c.flags.limits,
+	var err error
+	c.made, err = c.hostFor(routers, c.flags.limits)
+	return c.made, err
+}
+
+// hostFor makes a Host for recipes that are told of those routers.
+func (c *command) hostFor(routers []string, limits runtime.Limits) (*runtime.Host, error) {
+	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.New(runtime.Options{
+		Library: recipes.FS, Limits: limits, Cache: &c.compiled,
 		Modules: modules(c.flags.allow, std.Options{
 			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
 		}),
-	})
-	return c.made, nil
+	}), nil
 }
 
 // routers returns the URLs of the routers that the operator names.
@@ -160,7 +166,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"apply", "completion", "help", "router", "version", "world"}
+var commandNames = []string{"apply", "completion", "help", "router", "test", "version", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

@@ -7,6 +7,7 @@ import (
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
+	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -60,26 +61,7 @@ func (s *stage) play(ctx context.Context) (*plan.Plan, error) {
 func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	state := *s.state
 	state.Routers = withRouters(state.Routers, s.routers())
-	world, err := sim.New(sim.Options{State: &state})
-	if err != nil {
-		return nil, nil, failure.New(failure.Invalid, "%s: %s", s.source, err)
-	}
-	defer world.Close()
-	if s.live != nil && s.live.redisErr != nil {
-		world.SetRedisDown(true)
-	}
-	scrub := &runtime.Scrubber{}
-	rec, err := plan.NewRecorder(world, s.state, scrub.Clean)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.recorder = rec
 	var needs []engine.Need
-	clients := engine.Rehearsal(s.servers(), world, engine.Stage{
-		Assume:  rec.Assume,
-		Missing: func(n engine.Need) { needs = append(needs, n) },
-	})
-	defer clients.Close()
 	host, err := s.host()
 	if err != nil {
 		return nil, nil, err
@@ -87,20 +69,32 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	if s.recipe, err = load(host, s.name); err != nil {
 		return nil, nil, err
 	}
-	s.trouble = nil
-	res, runErr := host.Run(rec.Context(ctx), s.recipe, runtime.RunOptions{
-		World: clients, Params: s.params, Sinks: []runtime.Sink{rec, troubles{s}}, Guards: []runtime.Guard{rec}, Clock: clients.Clock(),
-		Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: plan.Undoing(s.abort), Scrub: scrub, Print: rec.Print,
+	set, err := rehearsal.New(&state, rehearsal.Options{
+		Source: s.source, Servers: s.servers(), Host: host, Missing: func(n engine.Need) { needs = append(needs, n) },
 	})
-	s.failed = runErr
-	if s.live != nil && s.live.redisErr != nil {
-		rec.Assume("Redis is down: " + s.live.redisErr.Error())
-	}
-	p, err := rec.Plan(res.Effects, runErr)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.describePlan(p, res.Declared)
+	defer set.Close()
+	if s.live != nil && s.live.redisErr != nil {
+		set.World.SetRedisDown(true)
+	}
+	s.trouble = nil
+	run, err := set.Run(ctx, s.name, s.recipe, runtime.RunOptions{
+		Params: s.params, Sinks: []runtime.Sink{troubles{s}}, Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: s.abort,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.failed, s.recorder = run.Err, run.Recorder
+	p := run.Plan
+	if s.live != nil {
+		p.World.Engines, p.World.Redis = s.live.names(), s.live.redisName
+		if s.live.redisErr != nil {
+			p.Assumed = append(p.Assumed, run.Recorder.Said("Redis is down: "+s.live.redisErr.Error()))
+		}
+	}
+	p.Options = plan.Options{Routers: s.routers(), Allow: s.flags.allow, Env: s.flags.env, Secrets: s.flags.secrets, Seed: s.flags.seed}
 	return p, needs, nil
 }
 
@@ -113,25 +107,4 @@ func (t troubles) Event(ev effect.Event) {
 	if ev.Type == effect.StepEnd && ev.Step.Err != nil || ev.Type == effect.OpEnd && ev.Result.Outcome == effect.Refused {
 		t.trouble = append(t.trouble, ev)
 	}
-}
-
-// describePlan fills in what the plan says of the recipe, the world and the flags.
-func (s *stage) describePlan(p *plan.Plan, declared []runtime.Param) {
-	p.Recipe = plan.Recipe{Name: s.name, Hash: s.recipe.Hash, Params: map[string]any{}}
-	secret := map[string]bool{}
-	for _, d := range declared {
-		secret[d.Name] = d.Type == "secret"
-	}
-	for name, v := range s.params {
-		if secret[name] {
-			p.Recipe.SecretParams = append(p.Recipe.SecretParams, name)
-		} else {
-			p.Recipe.Params[name] = v
-		}
-	}
-	p.World = plan.World{Source: s.source, Taken: s.taken()}
-	if s.live != nil {
-		p.World.Engines, p.World.Redis = s.live.names(), s.live.redisName
-	}
-	p.Options = plan.Options{Routers: s.routers(), Allow: s.flags.allow, Env: s.flags.env, Secrets: s.flags.secrets, Seed: s.flags.seed}
 }

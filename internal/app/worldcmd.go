@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,14 +73,6 @@ func readWorld(name string) (*sim.State, error) {
 		return nil, failure.New(failure.Invalid, "the world file %s: %s", name, err)
 	}
 	return s, nil
-}
-
-// taken is the time that the world stands for.
-func (s *stage) taken() time.Time {
-	if s.state.Taken.IsZero() {
-		return sim.Epoch()
-	}
-	return s.state.Taken
 }
 
 // withRouters adds the routers that the operator names to those of a world.

@@ -13,6 +13,7 @@ const slice = 64
 // count is handed out in slices, so that a step costs one decrement.
 type meter struct {
 	budget int64
+	began  int64 // what was used when the allowance began; see VM.Grace
 	used   int64 // including the whole of the current slice
 	left   int64 // of the slice
 }
@@ -36,7 +37,7 @@ func (vm *VM) refill(ts *thread, n int64) {
 	if n > m.budget-m.used {
 		m.used = m.budget
 		vm.stop(ts, &LimitError{
-			Limit: limitSteps, Max: m.budget,
+			Limit: limitSteps, Max: m.budget - m.began,
 			Hint: "a loop may not end; --max-steps raises the budget",
 		})
 	}

@@ -174,15 +174,15 @@ func (vm *VM) Grace(ctx context.Context, steps int64, f func(L *lua.LState) erro
 	defer hold.cancel(nil)
 	vm.sched.acquire(hold)
 	vm.meter.settle()
-	budget, stop := vm.meter.budget, vm.stopErr
-	vm.meter.budget = vm.meter.used + steps
+	budget, began, stop := vm.meter.budget, vm.meter.began, vm.stopErr
+	vm.meter.budget, vm.meter.began = vm.meter.used+steps, vm.meter.used
 	vm.stopErr = nil
 	vm.heap.forgive()
 	vm.sched.release(hold)
 	defer func() {
 		vm.sched.acquire(hold)
 		vm.meter.settle()
-		vm.meter.budget = budget
+		vm.meter.budget, vm.meter.began = budget, began
 		vm.stopErr = stop
 		vm.sched.release(hold)
 	}()

@@ -48,6 +48,15 @@ func (w *World) reach(network, address string, now time.Time) (place, error) {
 	return place{}, refused(network, address)
 }
 
+// Has reports whether something in the world answers at address, a host and a
+// port, now.
+func (w *World) Has(address string) bool {
+	now := w.lock()
+	defer w.unlock()
+	_, err := w.reach("tcp", address, now)
+	return err == nil
+}
+
 func (w *World) knowsHost(host string) bool {
 	return slices.ContainsFunc(w.engines, func(e *Engine) bool { return e.host == host }) ||
 		slices.ContainsFunc(w.routers, func(r *router) bool { h, _, _ := net.SplitHostPort(r.address); return h == host })

@@ -44,7 +44,7 @@ func New(allow Allow) runtime.Module {
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +
 			"When the reply to a call is lost, a look at the engine settles for up to 5 seconds whether it was done; " +
 			"what that leaves open raises unknown, and nothing is ever sent twice.",
-		Self:  runtime.PerRun(func(w *engine.World) *Engine { return &Engine{world: w, allow: allow} }),
+		Self:  runtime.PerRun(func(w *engine.World) *Engine { return Open(w, allow) }),
 		Funcs: append([]runtime.Func{connectFunc()}, funcs...),
 		Types: []runtime.Type{{
 			Name: "docker.engine", Doc: "A Docker engine. Its methods are the functions of docker.",
@@ -52,6 +52,9 @@ func New(allow Allow) runtime.Module {
 		}},
 	}
 }
+
+// Open returns the default engine of w, for programs that hand one to a script.
+func Open(w *engine.World, allow Allow) *Engine { return &Engine{world: w, allow: allow} }
 
 // reads returns the kinds of error that a call can raise which only looks: the
 // given ones, and those that any call can.

@@ -5,6 +5,7 @@
 package redis
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"time"
@@ -35,6 +36,19 @@ func New(allow Allow) runtime.Module {
 		Types: []runtime.Type{connectionType(), watchingType(), queueType()},
 	}
 }
+
+// Open returns a connection to the default Redis of world, for programs that hand
+// one to a script.
+func Open(ctx context.Context, world *engine.World, allow Allow) (*Connection, error) {
+	client, endpoint, err := world.Redis(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return &Connection{client: client, endpoint: endpoint, timeout: defaultTimeout, allow: allow}, nil
+}
+
+// defaultTimeout is that of connectArgs.
+const defaultTimeout = 5 * time.Second
 
 func connectionType() runtime.Type {
 	return runtime.Type{

@@ -1,0 +1,236 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/rehearsal"
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/spec"
+	"github.com/mepc/mepc-run/modules/docker"
+	"github.com/mepc/mepc-run/modules/redis"
+	"github.com/mepc/mepc-run/modules/std"
+	"github.com/mepc/mepc-run/recipes"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// testFlags are the flags of mepc-run test.
+type testFlags struct {
+	filter  spec.Filter
+	list    bool
+	timeout time.Duration
+}
+
+const testText = `Runs specs: Lua files that say, in busted's words, what recipes do. They run in
+simulated worlds, in milliseconds, and touch nothing. PATH is a file or a
+directory; without one it is spec. A spec's name ends in _spec.lua.
+
+docs/specs.md says how to write them.`
+
+func (c *command) testCommand() *cobra.Command {
+	t := &testFlags{}
+	cmd := &cobra.Command{
+		Use: "test [PATH ...]", Short: "Run the specs of recipes", Long: testText,
+		Example: "  mepc-run test\n  mepc-run test spec/bluegreen_spec.lua --filter \"never healthy\"",
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.test(cmd.Context(), t, args) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	t.add(f)
+	c.pick(f, "json", "quiet", "verbose", "no-color", "max-steps", "allow")
+	return cmd
+}
+
+func (t *testFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&t.filter.Text, "filter", "", "run the tests whose names have `TEXT` in them")
+	f.StringSliceVar(&t.filter.Tags, "tags", nil, "run the tests whose names have one of these `TAGS`, as #tag")
+	f.StringSliceVar(&t.filter.Without, "exclude-tags", nil, "leave out the tests that have one of these `TAGS`")
+	f.BoolVar(&t.list, "list", false, "list the tests, and run none")
+	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s)")
+}
+
+// test runs the specs in the given files and directories.
+func (c *command) test(ctx context.Context, t *testFlags, args []string) error {
+	p, err := openProject()
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	files, err := p.specs(args)
+	if err != nil {
+		return err
+	}
+	out := c.specReport()
+	done := spec.Run(ctx, spec.Options{
+		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Done: out.file,
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return out.end(done)
+}
+
+// kit is what specs need of this program.
+func (c *command) kit(p *project) spec.Kit {
+	hosts := &hosts{command: c, known: map[string]*runtime.Host{}}
+	return spec.Kit{
+		Modules: modules(nil, std.Options{}), Library: recipes.FS, Cache: &c.compiled,
+		Stage: func(state *sim.State, routers []string) (*rehearsal.Stage, error) {
+			host, err := hosts.of(routers)
+			if err != nil {
+				return nil, err
+			}
+			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host})
+		},
+		Recipe: p.recipe,
+		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
+			r, err := redis.Open(ctx, w, redis.Allow{Scripts: true, Admin: true})
+			return docker.Open(w, docker.Allow{Privileged: true, HostNetwork: true, BindRoot: true, DockerSocket: true}), r, err
+		},
+	}
+}
+
+// hosts has a host for each list of routers: what recipes are told of them is the
+// host's.
+type hosts struct {
+	*command
+	mu    sync.Mutex
+	known map[string]*runtime.Host
+}
+
+func (h *hosts) of(routers []string) (*runtime.Host, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := strings.Join(routers, " ")
+	if h.known[key] == nil {
+		host, err := h.hostFor(routers, h.specLimits())
+		if err != nil {
+			return nil, err
+		}
+		h.known[key] = host
+	}
+	return h.known[key], nil
+}
+
+// specHeap is how far the heap may grow while specs run: several at once, whose
+// growth cannot be told apart.
+const specHeap = 1 << 30
+
+// specLimits are the limits of specs and of the recipes in them.
+func (c *command) specLimits() runtime.Limits {
+	limits := c.flags.limits
+	if limits.HeapBytes == 0 {
+		limits.HeapBytes = specHeap
+	}
+	return limits
+}
+
+// project is the directory that specs and their recipes are in.
+type project struct {
+	root *os.Root
+	tree fs.FS
+}
+
+func openProject() (*project, error) {
+	root, err := os.OpenRoot(".")
+	if err != nil {
+		return nil, failure.Wrap(failure.Invalid, innermost(err), "open the current directory")
+	}
+	return &project{root, root.FS()}, nil
+}
+
+func (p *project) close() { _ = p.root.Close() } // it was only read
+
+// specSuffix is what the name of a spec file ends in.
+const specSuffix = "_spec.lua"
+
+// specs returns the spec files that args name, sorted.
+func (p *project) specs(args []string) ([]string, error) {
+	if len(args) == 0 {
+		args = []string{"spec"}
+	}
+	var files []string
+	for _, arg := range args {
+		name, err := p.inside(arg)
+		if err != nil {
+			return nil, err
+		}
+		info, err := fs.Stat(p.tree, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, failure.New(failure.NotFound, "no spec %s", arg).
+				WithHint("specs are files of a directory spec whose names end in %s; mepc-run test --help", specSuffix)
+		case err != nil:
+			return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", arg)
+		case !info.IsDir():
+			files = append(files, name)
+			continue
+		}
+		before := len(files)
+		err = fs.WalkDir(p.tree, name, func(file string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.HasSuffix(file, specSuffix) {
+				files = append(files, file)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", arg)
+		}
+		if len(files) == before {
+			return nil, failure.New(failure.NotFound, "no specs in %s", arg).WithHint("the name of a spec ends in %s", specSuffix)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// inside returns the slash path of a file in the project.
+func (p *project) inside(name string) (string, error) {
+	rel := name
+	if filepath.IsAbs(name) {
+		here, err := filepath.Abs(".")
+		if err == nil {
+			rel, err = filepath.Rel(here, name)
+		}
+		if err != nil {
+			return "", failure.Wrap(failure.Invalid, err, "%s", name)
+		}
+	}
+	if rel = path.Clean(filepath.ToSlash(rel)); !fs.ValidPath(rel) {
+		return "", failure.New(failure.Denied, "%s is outside of the project: a spec reaches only files below the current directory", name)
+	}
+	return rel, nil
+}
+
+// recipe finds a recipe by the name that a spec gives it: one that mepc-run
+// brings, or a file of the project.
+func (p *project) recipe(h *runtime.Host, name string) (*runtime.Recipe, error) {
+	if slices.Contains(shippedNames(), name) {
+		return h.LoadFS(recipes.FS, name+".lua")
+	}
+	file, err := p.inside(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fs.Stat(p.tree, file); err == nil {
+		return h.LoadFS(p.tree, file)
+	}
+	if short := strings.TrimSuffix(strings.TrimPrefix(file, "recipes/"), ".lua"); slices.Contains(shippedNames(), short) {
+		return h.LoadFS(recipes.FS, short+".lua")
+	}
+	return nil, failure.New(failure.NotFound, "no recipe %s%s", name, runtime.DidYouMean(name, similar(name))).
+		WithHint("name a .lua file of the project, or one of the recipes that mepc-run brings: %s", nameList())
+}

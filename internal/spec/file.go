@@ -1,0 +1,309 @@
+package spec
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"path"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// file is one spec file while it is read and run. Its methods are what the file
+// can say.
+type file struct {
+	opts *Options
+	name string
+
+	host    *runtime.Host
+	session *runtime.Session
+	root    *block
+	at      *block   // where describe and it put what they make
+	running *running // the test that runs; nil while the file is read
+	output  []string
+	worlds  []*World // that are open
+}
+
+// running is a test that runs.
+type running struct {
+	finally []*runtime.Function
+	pending string // why it ended as pending
+}
+
+// errPending ends a test as pending.
+var errPending = errors.New("pending")
+
+// still is the clock of a spec: it stands. A world has a time of its own.
+type still struct{}
+
+func (still) Now() time.Time { return sim.Epoch() }
+
+func (still) Sleep(context.Context, time.Duration) error { return nil }
+
+// runFile runs the tests of one file.
+func runFile(ctx context.Context, opts *Options, name string) *File {
+	f := &file{opts: opts, name: name, root: &block{}}
+	f.at = f.root
+	began := clock.Wall{}.Now()
+	out := &File{Name: name}
+	if err := f.open(ctx); err != nil {
+		out.Err = failure.As(err)
+	} else {
+		defer f.close()
+		out.Results = f.run(ctx)
+	}
+	out.Duration = clock.Wall{}.Now().Sub(began)
+	return out
+}
+
+// open reads the file and runs its main chunk.
+func (f *file) open(ctx context.Context) error {
+	src, err := readFile(f.opts.Root, f.name)
+	if err != nil {
+		return err
+	}
+	limits := f.opts.Limits
+	if limits.Steps == 0 {
+		limits.Steps = defaultSteps
+	}
+	f.opts.Limits.Steps = limits.Steps
+	f.host = runtime.New(runtime.Options{
+		Modules: append(f.words(), f.borrowed()...), Library: f.opts.Library, Limits: limits, Cache: f.opts.Cache,
+	})
+	recipe, err := f.host.Load(f.name, src, f.tree())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := f.deadline(ctx)
+	defer cancel()
+	f.session, err = f.host.Open(ctx, recipe, runtime.RunOptions{
+		Clock: still{}, Seed: 1, Print: f.print, Sinks: []runtime.Sink{f},
+	})
+	return err
+}
+
+func (f *file) close() {
+	f.closeWorlds(0)
+	f.session.Close()
+}
+
+// print keeps what the spec prints, to be shown with the test.
+func (f *file) print(line string) { f.output = append(f.output, line) }
+
+// Event keeps what the spec logs. It implements runtime.Sink.
+func (f *file) Event(ev runtime.Event) {
+	if ev.Type == effect.LogLine {
+		f.print(ev.Log.Level + ": " + ev.Log.Text)
+	}
+}
+
+// deadline bounds what a function of the spec may take in real time.
+func (f *file) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := f.opts.Timeout
+	if limit == 0 {
+		limit = defaultTimeout
+	}
+	return context.WithTimeoutCause(ctx, limit, failure.New(failure.Timeout, "it takes longer than %s", limit).
+		WithHint("--timeout allows more"))
+}
+
+// call calls a function of the spec.
+func (f *file) call(ctx context.Context, fn *runtime.Function) *runtime.Error {
+	ctx, cancel := f.deadline(ctx)
+	defer cancel()
+	_, err := f.session.Call(ctx, f.opts.Limits.Steps, fn)
+	return failure.As(err)
+}
+
+// run runs the tests that the filter takes, and returns their results in the
+// order in which they stand in the file.
+func (f *file) run(ctx context.Context) []*Result {
+	results := f.brokenBlocks(f.root, nil)
+	tests := f.root.chosen(f.opts.Filter)
+	order := make([]int, len(tests))
+	for i := range order {
+		order[i] = i
+	}
+	if f.opts.Shuffle != 0 {
+		rand.New(rand.NewPCG(uint64(f.opts.Shuffle), uint64(len(f.name)))).Shuffle(len(order), func(i, j int) {
+			order[i], order[j] = order[j], order[i]
+		})
+	}
+	left := map[*block]int{} // tests that are still to come
+	for _, t := range tests {
+		for _, b := range t.around() {
+			left[b]++
+		}
+	}
+	done := make([]*Result, len(tests))
+	for _, i := range order {
+		if ctx.Err() != nil {
+			break
+		}
+		done[i] = f.test(ctx, tests[i])
+		around := tests[i].around()
+		for n := len(around) - 1; n >= 0; n-- {
+			b := around[n]
+			if left[b]--; left[b] == 0 && b.settled {
+				results = append(results, f.hooks(ctx, b, b.teardown)...)
+			}
+		}
+	}
+	for _, r := range done {
+		if r != nil {
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+// brokenBlocks returns what went wrong while the file was read.
+func (f *file) brokenBlocks(b *block, all []*Result) []*Result {
+	if b.broken != nil {
+		all = append(all, b.broken)
+	}
+	for _, i := range b.items {
+		if i.block != nil {
+			all = f.brokenBlocks(i.block, all)
+		}
+	}
+	return all
+}
+
+// hooks runs hooks that belong to no test, and returns those that failed.
+func (f *file) hooks(ctx context.Context, b *block, list []*hook) []*Result {
+	var out []*Result
+	for _, h := range list {
+		if err := f.call(ctx, h.fn); err != nil {
+			out = append(out, &Result{Names: append(b.names[:len(b.names):len(b.names)], h.word), Where: h.where, Status: statusOf(err), Err: err})
+		}
+	}
+	return out
+}
+
+// test runs one test with everything around it.
+func (f *file) test(ctx context.Context, t *test) *Result {
+	r := &Result{Names: t.names, Where: t.where, Status: Passed}
+	if t.fn == nil {
+		r.Status, r.Reason = Pending, t.why
+		return r
+	}
+	began := clock.Wall{}.Now()
+	f.output = nil
+	for _, b := range t.around() { // before worlds are counted: what setup makes stays
+		if err := f.settle(ctx, b); err != nil {
+			r.fail(err)
+		}
+	}
+	worlds := len(f.worlds)
+	f.running = &running{}
+	around := t.around()
+	for _, b := range around {
+		for _, h := range b.beforeEach {
+			if r.Err == nil {
+				r.fail(f.call(ctx, h.fn))
+			}
+		}
+	}
+	if r.Err == nil {
+		r.fail(f.call(ctx, t.fn))
+	}
+	for i := len(f.running.finally) - 1; i >= 0; i-- {
+		r.fail(f.call(ctx, f.running.finally[i]))
+	}
+	for i := len(around) - 1; i >= 0; i-- {
+		for _, h := range around[i].afterEach {
+			r.fail(f.call(ctx, h.fn))
+		}
+	}
+	if r.Status == Pending {
+		r.Reason = f.running.pending
+	}
+	f.running = nil
+	f.closeWorlds(worlds)
+	r.Output, r.Duration = f.output, clock.Wall{}.Now().Sub(began)
+	return r
+}
+
+// settle runs a block's setup once. Its error is that of each test of the block.
+func (f *file) settle(ctx context.Context, b *block) *runtime.Error {
+	if b.settled {
+		return b.unsettle
+	}
+	b.settled = true
+	for _, h := range b.setup {
+		if b.unsettle = f.call(ctx, h.fn); b.unsettle != nil {
+			break
+		}
+	}
+	return b.unsettle
+}
+
+// fail notes the first error of a test.
+func (r *Result) fail(err *runtime.Error) {
+	switch {
+	case err == nil || r.Err != nil:
+	case errors.Is(err, errPending):
+		r.Status = Pending
+	default:
+		r.Status, r.Err = statusOf(err), err
+	}
+}
+
+func statusOf(err *runtime.Error) Status {
+	if errors.Is(err, errAssertion) {
+		return Failed
+	}
+	return Broken
+}
+
+// maxSpec is how large a spec file may be, in bytes.
+const maxSpec = 1 << 20
+
+func readFile(root fs.FS, name string) ([]byte, error) {
+	in, err := root.Open(name)
+	if err != nil {
+		return nil, failure.Wrap(failure.NotFound, err, "open the spec")
+	}
+	defer in.Close()
+	src, err := io.ReadAll(io.LimitReader(in, maxSpec+1))
+	switch {
+	case err != nil:
+		return nil, failure.Wrap(failure.Invalid, err, "read the spec %s", name)
+	case len(src) > maxSpec:
+		return nil, failure.New(failure.Invalid, "%s is larger than 1 MiB", name)
+	}
+	return src, nil
+}
+
+// tree is where the spec's require looks: beside the spec, among the recipes,
+// then in the whole project.
+func (f *file) tree() fs.FS {
+	var all trees
+	for _, dir := range []string{path.Dir(f.name), "recipes", "."} {
+		if sub, err := fs.Sub(f.opts.Root, dir); err == nil {
+			all = append(all, sub)
+		}
+	}
+	return all
+}
+
+// trees are several trees, of which the first one that has a file counts.
+type trees []fs.FS
+
+// Open implements fs.FS.
+func (t trees) Open(name string) (f fs.File, err error) {
+	for _, tree := range t {
+		if f, err = tree.Open(name); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+	}
+	return nil, err
+}

@@ -1,0 +1,87 @@
+// Package spec runs specs: Lua files that say what recipes do, in busted's words,
+// in simulated worlds. Start with Run.
+//
+// Each file has a Lua state of its own, in which its main chunk collects a tree of
+// blocks (tree.go); then its tests are called one by one, each with an allowance
+// of steps and a deadline of its own (file.go). The words of a spec are tables, as
+// those of recipes are: words.go, assert.go, spies.go, and world.go for the
+// simulated worlds and the runs in them.
+package spec
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/rehearsal"
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// Kit is what specs need of the program around them.
+type Kit struct {
+	// Modules is what recipes can call. Specs get of it what needs no server, and
+	// the types of the others, for the connections of a world.
+	Modules []runtime.Module
+	// Stage furnishes a world for recipes, which are told of the routers with those
+	// URLs.
+	Stage func(state *sim.State, routers []string) (*rehearsal.Stage, error)
+	// Recipe finds a recipe by the name that a spec gives it.
+	Recipe func(h *runtime.Host, name string) (*runtime.Recipe, error)
+	// Connect returns what the modules docker and redis connect to in a world.
+	Connect func(ctx context.Context, w *engine.World) (docker, redis any, err error)
+	// Library is what every file may require, after those of the project.
+	Library fs.FS
+	// Cache holds compiled files, for all specs to share.
+	Cache *runtime.Cache
+}
+
+// Options say what is run, and how.
+type Options struct {
+	Kit
+	Root    fs.FS    // the project
+	Files   []string // the spec files, by their names in Root
+	Filter  Filter
+	Shuffle int64          // not zero: draws the order of the tests
+	Limits  runtime.Limits // of a spec's state; Steps are for each of its functions
+	Timeout time.Duration  // of each function of a spec, in real time; 0: thirty seconds
+	Jobs    int            // how many files at once; 0: as many as there are processors
+	// Done is told of each file when it is done, in the order of Files.
+	Done func(*File)
+}
+
+const (
+	defaultSteps   = 20_000_000 // of each function of a spec: about a second
+	defaultTimeout = 30 * time.Second
+)
+
+// Status is how a test ended.
+type Status string
+
+// The statuses.
+const (
+	Passed  Status = "passed"
+	Failed  Status = "failed"  // an assertion did not hold
+	Broken  Status = "error"   // it raised an error, or ran past a limit
+	Pending Status = "pending" // it is not written yet
+)
+
+// Result is how one test, or one hook that failed, ended.
+type Result struct {
+	Names    []string // of the blocks around it, outermost first, and its own
+	Where    string   // the line of its it()
+	Status   Status
+	Err      *runtime.Error // Failed, Broken
+	Reason   string         // Pending: why
+	Output   []string       // what it printed
+	Duration time.Duration  // real time
+}
+
+// File is what came of one file.
+type File struct {
+	Name     string
+	Err      *runtime.Error // it could not be run: none of its tests was
+	Results  []*Result
+	Duration time.Duration
+}

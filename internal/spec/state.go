@@ -1,0 +1,132 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// stateOf makes the state of a world of the table that world{} was given. The keys
+// are those of a world file; those of its one engine may stand beside them.
+func stateOf(table any) (*sim.State, error) {
+	given, ok := table.(map[string]any)
+	if !ok {
+		return nil, failure.New(failure.Invalid, "world takes a table with names, such as images={...}, got a list")
+	}
+	ofState, ofEngine := keys(reflect.TypeFor[sim.State]()), keys(reflect.TypeFor[sim.EngineState]())
+	state, engine := map[string]any{"mepc_world": sim.Format}, map[string]any{}
+	for key, v := range given {
+		switch {
+		case ofState[key] != nil:
+			state[key] = complete(ofState[key], v)
+		case ofEngine[key] != nil:
+			engine[key] = complete(ofEngine[key], v)
+		default:
+			var known []string
+			for _, m := range []map[string]reflect.Type{ofState, ofEngine} {
+				for k := range m {
+					known = append(known, k)
+				}
+			}
+			slices.Sort(known)
+			return nil, failure.New(failure.Invalid, "world: unknown key %q%s", key, runtime.DidYouMean(key, known)).
+				WithHint("it takes the keys of a world file: %s", strings.Join(known, ", "))
+		}
+	}
+	if len(engine) > 0 {
+		if state["engines"] != nil {
+			return nil, failure.New(failure.Invalid, "world: engines={...} and the keys of one engine exclude each other")
+		}
+		state["engines"] = []any{engine}
+	}
+	data, err := json.Marshal(state)
+	if err != nil {
+		return nil, failure.Wrap(failure.Invalid, err, "world")
+	}
+	s, err := sim.Decode(data)
+	if err != nil {
+		return nil, failure.New(failure.Invalid, "world: %s", linePrefix().ReplaceAllString(err.Error(), ""))
+	}
+	return s, nil
+}
+
+// linePrefix is what a world file's error begins with; a table has no lines.
+var linePrefix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^line \d+: `) })
+
+// keys returns the keys that a struct has in a world file.
+func keys(t reflect.Type) map[string]reflect.Type {
+	out := map[string]reflect.Type{}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		out[name] = f.Type
+	}
+	return out
+}
+
+// complete makes what Lua cannot tell apart, and short forms, what a world file has
+// in their place: an empty table is an empty list where a list is wanted; an image
+// or a router can be its name alone; a Redis key its string or its list.
+func complete(t reflect.Type, v any) any {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	text, isText := v.(string)
+	switch {
+	case isText && t == reflect.TypeFor[sim.Image]():
+		return map[string]any{"ref": text}
+	case isText && t == reflect.TypeFor[sim.Router]():
+		return map[string]any{"address": text}
+	case isText && t == reflect.TypeFor[sim.RedisKey]():
+		return map[string]any{"string": text}
+	}
+	switch x := v.(type) {
+	case float64:
+		if t == reflect.TypeFor[sim.RedisKey]() {
+			return map[string]any{"string": fmt.Sprint(x)}
+		}
+		if t.Kind() == reflect.String {
+			return fmt.Sprint(x)
+		}
+	case []any:
+		if t == reflect.TypeFor[sim.RedisKey]() {
+			return map[string]any{"list": complete(reflect.TypeFor[[]string](), x)}
+		}
+		if t.Kind() == reflect.Slice {
+			for i := range x {
+				x[i] = complete(t.Elem(), x[i])
+			}
+		}
+	case map[string]any:
+		return completeTable(t, x)
+	}
+	return v
+}
+
+func completeTable(t reflect.Type, table map[string]any) any {
+	switch t.Kind() {
+	case reflect.Slice:
+		if len(table) == 0 {
+			return []any{}
+		}
+	case reflect.Map:
+		for k, v := range table {
+			table[k] = complete(t.Elem(), v)
+		}
+	case reflect.Struct:
+		known := keys(t)
+		for k, v := range table {
+			if known[k] != nil {
+				table[k] = complete(known[k], v)
+			}
+		}
+	}
+	return table
+}

@@ -1,0 +1,103 @@
+package spec
+
+import (
+	"strings"
+
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// block is a describe, with the file itself as the outermost one.
+type block struct {
+	parent *block
+	names  []string // of the blocks around it and its own
+	where  string
+	items  []item
+	broken *Result // what went wrong while it was read
+
+	beforeEach, afterEach, setup, teardown []*hook
+
+	settled  bool // its setup was run
+	unsettle *runtime.Error
+}
+
+// item is what stands in a block: exactly one is set.
+type item struct {
+	block *block
+	test  *test
+}
+
+// hook is a function that surrounds tests.
+type hook struct {
+	word, where string
+	fn          *runtime.Function
+}
+
+// test is an it.
+type test struct {
+	block *block
+	names []string
+	where string
+	fn    *runtime.Function // nil: pending
+	why   string            // it is pending
+}
+
+// Filter says which tests are run. The zero value takes all.
+type Filter struct {
+	Text    string   // stands in the test's full name
+	Tags    []string // the name has one of them, as #tag
+	Without []string // the name has none of them
+}
+
+// Takes reports whether the filter takes the test with those names.
+func (f Filter) Takes(names []string) bool {
+	full := strings.Join(names, " ")
+	if !strings.Contains(full, f.Text) {
+		return false
+	}
+	tags := Tags(full)
+	has := func(wanted []string) bool {
+		for _, w := range wanted {
+			for _, t := range tags {
+				if strings.TrimPrefix(w, "#") == t {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return (len(f.Tags) == 0 || has(f.Tags)) && !has(f.Without)
+}
+
+// Tags returns the words of a name that begin with #, without it.
+func Tags(name string) []string {
+	var tags []string
+	for _, word := range strings.Fields(name) {
+		if tag, ok := strings.CutPrefix(word, "#"); ok && tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// chosen returns the tests below b that the filter takes, in order.
+func (b *block) chosen(f Filter) []*test {
+	var all []*test
+	for _, i := range b.items {
+		switch {
+		case i.block != nil:
+			all = append(all, i.block.chosen(f)...)
+		case f.Takes(i.test.names):
+			all = append(all, i.test)
+		}
+	}
+	return all
+}
+
+// around returns the blocks around a test, outermost first.
+func (t *test) around() []*block {
+	var all []*block
+	for b := t.block; b != nil; b = b.parent {
+		all = append([]*block{b}, all...)
+	}
+	return all
+}
