@@ -143,6 +143,14 @@ func lostReply(err error) bool {
 	return false
 }
 
+// Current returns the call that is under way under ctx, or nil outside of one.
+func Current(ctx context.Context) *Op {
+	if t, ok := ctx.Value(trackKey{}).(*track); ok {
+		return t.op
+	}
+	return nil
+}
+
 // Report shows how far the call under ctx has come. Outside of a call it does
 // nothing.
 func Report(ctx context.Context, p Progress) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 
@@ -26,6 +27,63 @@ type Stage struct {
 	// Missing is told of a server that the recipe asks for and the world does not
 	// have. It may be nil; the recipe gets an error in any case.
 	Missing func(Need)
+	// Wire, when it is not nil, carries what the clients send to the world.
+	Wire Wire
+}
+
+// Wire stands where a network would be, between the clients and a rehearsal's
+// world: whoever looks for what a network's faults do puts them there. Its
+// methods carry a call on by next, or do not, and return what the client gets.
+// They may be called from several goroutines.
+type Wire interface {
+	// Engine carries a request to an engine.
+	Engine(req *http.Request, next http.RoundTripper) (*http.Response, error)
+	// HTTP carries a recipe's own request, to a container or a router.
+	HTTP(req *http.Request, next http.RoundTripper) (*http.Response, error)
+	// Redis carries a command, or the commands of one transaction.
+	Redis(ctx context.Context, cmds []redis.Cmder, next func() error) error
+}
+
+// carry is the outermost RoundTripper of a rehearsal. It tells what a real
+// transport tells of an error: whether anything was sent.
+type carry struct {
+	by   func(*http.Request, http.RoundTripper) (*http.Response, error) // nil: next alone
+	next http.RoundTripper
+}
+
+func (c carry) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	if c.by != nil {
+		resp, err = c.by(req, c.next)
+	} else {
+		resp, err = c.next.RoundTrip(req)
+	}
+	var network *net.OpError
+	if errors.As(err, &network) && network.Op == "dial" {
+		return nil, dialError{err}
+	}
+	if t := httptrace.ContextClientTrace(req.Context()); t != nil && t.WroteHeaders != nil {
+		t.WroteHeaders()
+	}
+	return resp, err
+}
+
+// redisWire is a Wire as go-redis has it.
+type redisWire struct{ Wire }
+
+func (redisWire) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (r redisWire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := r.Redis(ctx, []redis.Cmder{cmd}, func() error { return next(ctx, cmd) })
+		cmd.SetErr(err)
+		return err
+	}
+}
+
+func (r redisWire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return r.Redis(ctx, cmds, func() error { return next(ctx, cmds) })
+	}
 }
 
 // Need is what a world lacks. One of its fields is set.
@@ -46,11 +104,16 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 	w.noTakeover = true
 	w.drafts = &drafts{files: map[string][]byte{}}
 	w.dockerWire = func(t target, _ *http.Transport) (http.RoundTripper, error) {
-		if e := world.Engine(t.name); e != nil {
-			return &rehearsedEngine{e, stage}, nil
+		e := world.Engine(t.name)
+		if d, err := w.resolveDocker(DockerEndpoint{}); e == nil && err == nil && d.name == t.name {
+			e = world.Engine("")
 		}
-		if d, err := w.resolveDocker(DockerEndpoint{}); err == nil && d.name == t.name {
-			return &rehearsedEngine{world.Engine(""), stage}, nil
+		if e != nil {
+			c := carry{next: &rehearsedEngine{e, stage}}
+			if stage.Wire != nil {
+				c.by = stage.Wire.Engine
+			}
+			return c, nil
 		}
 		if stage.Missing != nil {
 			stage.Missing(Need{Engine: &t.asked})
@@ -58,7 +121,10 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 		return nil, failure.New(failure.NotModelled, "the engine %s is not in the simulated world", t.name).
 			WithHint("add it to the world file under engines, with this name")
 	}
-	traffic := &rehearsedTraffic{world: world, stage: stage}
+	traffic := carry{next: &rehearsedTraffic{world: world, stage: stage}}
+	if stage.Wire != nil {
+		traffic.by = stage.Wire.HTTP
+	}
 	w.httpWire = func(t *http.Transport) {
 		t.ForceAttemptHTTP2 = false
 		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} // net/http must not register https itself
@@ -80,6 +146,9 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 		single := redisTarget{db: t.db, kind: redisServer, scheme: "redis", addrs: []string{"simulated:6379"}}
 		c := single.client(world.DialRedis)
 		c.AddHook(unknownCommands{world})
+		if stage.Wire != nil {
+			c.AddHook(redisWire{stage.Wire})
+		}
 		return c, nil
 	}
 	return w

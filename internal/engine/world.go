@@ -82,6 +82,15 @@ func Live(opts Options) *World {
 // Clock returns the world's time.
 func (w *World) Clock() clock.Clock { return w.clock }
 
+// AtOnce returns how many of n calls may be made at once: one in a rehearsal,
+// where nothing is won by more and the order is to be the same every time.
+func (w *World) AtOnce(n int) int {
+	if w.drafts != nil {
+		return 1
+	}
+	return n
+}
+
 // Dial connects to address, for TCP probes.
 func (w *World) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return w.dial(ctx, network, address)

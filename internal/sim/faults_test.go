@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mepc/mepc-run/internal/sim"
 )
@@ -145,5 +146,42 @@ func TestACloneGoesItsOwnWay(t *testing.T) {
 		t.Fatal(err)
 	} else if diff := cmp.Diff(mid, now); diff != "" {
 		t.Errorf("what was done in the original shows in the clone: %s", diff)
+	}
+}
+
+func TestACloneOfACloneIsTheSame(t *testing.T) {
+	w := newWorld(t, old())
+	redisClient(t, w).RPush(t.Context(), "frontend:app", "app", "http://x")
+	before, err := w.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if w, err = w.Clone(nil); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.Close)
+	}
+	after, err := w.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBoxesAreWhatStateSays(t *testing.T) {
+	w := newWorld(t, old())
+	run(t, w, "new", "mepc/app:1.1", &container.HostConfig{PublishAllPorts: true})
+	for i, c := range w.Engine("").State().Containers {
+		b := w.Engine("").Boxes()[i]
+		want := sim.Box{ID: c.ID, Name: c.Name, ImageID: c.ImageID, Status: c.Status, Health: c.Health, Labels: c.Labels, IPs: []string{c.Networks[0].IP}}
+		for _, p := range c.Ports {
+			want.Ports = append(want.Ports, p.Host)
+		}
+		if diff := cmp.Diff(want, b, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

@@ -91,6 +91,9 @@ func (s *store) before(_ *server.Peer, cmd string, args ...string) bool {
 }
 
 func (s *store) use(db int) {
+	if db == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dbs == nil {

@@ -236,7 +236,7 @@ func nameMatches(pattern string, names []string) bool {
 func (e *Engine) getAll(ctx context.Context, found []container.Summary) ([]*Container, error) {
 	all := make([]*Container, len(found))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(8)
+	g.SetLimit(e.world.AtOnce(8))
 	for i, s := range found {
 		g.Go(func() (err error) {
 			all[i], err = e.get(ctx, s.ID)
