@@ -130,6 +130,8 @@ func (c *Call) Log(level, text string, fields []effect.Arg) {
 // Compensation is a function that undoes something, to be run when the run does
 // not succeed.
 type Compensation struct {
+	run    *Run
+	number int
 	name   string
 	fn     *lua.LFunction
 	always bool
@@ -138,14 +140,27 @@ type Compensation struct {
 }
 
 // Cancel makes the compensation not run: what it would undo is wanted now.
-func (d *Compensation) Cancel() { d.off = true }
+func (d *Compensation) Cancel() {
+	if !d.off {
+		d.off = true
+		d.run.gate.Emit(effect.Event{Type: effect.Withdrawn, Undo: d.event()})
+	}
+}
+
+func (d *Compensation) event() *effect.Compensation {
+	return &effect.Compensation{Number: d.number, Name: d.name, Where: d.where, Always: d.always}
+}
 
 // Defer registers fn to be run when the run ends without success, or, with
 // always, however it ends. The last registered runs first. fn gets the error,
 // or nil.
 func (c *Call) Defer(name string, fn *Function, always bool) *Compensation {
-	d := &Compensation{name: c.run.scrub.Clean(name), fn: fn.fn, always: always, where: c.Where()}
+	d := &Compensation{
+		run: c.run, number: len(c.run.deferred) + 1,
+		name: c.run.scrub.Clean(name), fn: fn.fn, always: always, where: c.Where(),
+	}
 	c.run.deferred = append(c.run.deferred, d)
+	c.run.gate.Emit(effect.Event{Type: effect.Deferred, Undo: d.event()})
 	return d
 }
 

@@ -24,6 +24,9 @@ const (
 	StepStart  = effect.StepStart
 	StepEnd    = effect.StepEnd
 	LogLine    = effect.LogLine
+	Deferred   = effect.Deferred
+	Withdrawn  = effect.Withdrawn
+	Undone     = effect.Undone
 )
 
 // The kinds of error; docs/errors.md says what each means.
@@ -42,6 +45,7 @@ const (
 	Limit       = failure.Limit
 	Refused     = failure.Refused
 	Unknown     = failure.Unknown
+	Journal     = failure.Journal
 	Cancelled   = failure.Cancelled
 	NotModelled = failure.NotModelled
 	Output      = failure.Output

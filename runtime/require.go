@@ -76,6 +76,7 @@ func (l *loader) find(file string) (*sandbox.Program, error) {
 		program, err := h.compile(file, src)
 		if err == nil {
 			l.run.sources[file] = src
+			l.run.loaded(file, src)
 		}
 		return program, err
 	}

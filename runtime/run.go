@@ -42,8 +42,23 @@ type RunOptions struct {
 	Abort context.Context
 	// Scrub learns the run's secrets; nil: one of the run's own.
 	Scrub *Scrubber
+	// ID names the run, in labels of what it creates and to whoever finds its lock;
+	// empty: it has no name.
+	ID string
+	// Loaded is told of each file of the recipe before it runs; it may be nil.
+	Loaded func(file string, source []byte)
+	// Memo keeps what steps with once=true returned; nil: nothing is kept.
+	Memo Memo
 	// Print gets the lines that the recipe prints; nil: they are dropped.
 	Print func(line string)
+}
+
+// Memo remembers, beyond the run, what is not to be done twice.
+type Memo interface {
+	// Recall returns the value that was kept under name, if any.
+	Recall(name string) (value Value, ok bool)
+	// Keep keeps a plain value. When it returns, the value is durable.
+	Keep(name string, value Value) error
 }
 
 // Event is one thing that happened in a run, as its Sinks see it.
@@ -79,12 +94,16 @@ type Run struct {
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
 	deferred   []*Compensation
+	ends       []func(context.Context)
 	sources    map[string][]byte
 	metatables map[*boundType]*lua.LTable
 	selves     map[*boundModule]any // what Receivers have made
 
 	errorText, errorConcat *lua.LFunction
 }
+
+// runLabel marks what a run creates.
+const runLabel = "mepc.run"
 
 // graceSteps is the instruction budget of each compensation.
 const graceSteps = 10_000_000
@@ -109,6 +128,16 @@ func (h *Host) Describe(ctx context.Context, recipe *Recipe, world any) ([]Param
 	return nil, r.finish(err)
 }
 
+// Check returns the parameters that recipe declares, as Describe does, and an
+// error when given has others.
+func (h *Host) Check(ctx context.Context, recipe *Recipe, given map[string]any, world any) ([]Param, error) {
+	declared, err := h.Describe(ctx, recipe, world)
+	if err == nil {
+		err = checkNames(declared, given)
+	}
+	return declared, err
+}
+
 // Run runs recipe. Parameters are checked before anything is done to the world: a
 // recipe that declares any cannot call a server, or wait, before its params{}. When
 // the run fails, what it deferred is run, newest first, before the error is
@@ -128,6 +157,7 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 	r := h.newRun(recipe, opts)
 	defer r.vm.Close()
 	start := r.opts.Clock.Now()
+	r.loaded(recipe.program.Name, recipe.program.Source)
 	values, err := r.vm.Run(ctx, recipe.program)
 	err = r.finish(err)
 	if r.early {
@@ -143,6 +173,7 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 		r.early = false
 	}
 	err = r.compensate(err)
+	r.end()
 	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: r.declared}
 	if err == nil && len(values) > 0 {
 		res.Value, _ = toGo(values[0])
@@ -170,6 +201,9 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 		sources:    map[string][]byte{recipe.program.Name: recipe.program.Source},
 		metatables: map[*boundType]*lua.LTable{}, selves: map[*boundModule]any{},
 	}
+	if opts.ID != "" {
+		r.gate.SetLabel(runLabel, opts.ID)
+	}
 	r.loader = &loader{run: r, loaded: map[string]*required{}}
 	r.vm = sandbox.New(sandbox.Options{
 		Limits: h.opts.Limits, Clock: opts.Clock, Seed: opts.Seed, Shuffle: opts.Shuffle,
@@ -195,11 +229,41 @@ func (r *Run) Clock() clock.Clock { return r.opts.Clock }
 // Seed returns the seed of the run's random numbers.
 func (r *Run) Seed() int64 { return r.opts.Seed }
 
+// ID returns the run's name, or "".
+func (r *Run) ID() string { return r.opts.ID }
+
+// AddGuard puts guard before the run's others, from the next call on.
+func (r *Run) AddGuard(guard Guard) { r.gate.AddGuard(guard) }
+
+// SetLabel makes the run mark what it creates from now on with a label.
+func (r *Run) SetLabel(name, value string) { r.gate.SetLabel(name, value) }
+
+// AtEnd makes f be called when all else is over, however the run ended, and
+// what was undone. The last one given is called first.
+func (r *Run) AtEnd(f func(context.Context)) { r.ends = append(r.ends, f) }
+
+// endTime bounds each function of AtEnd.
+const endTime = 10 * time.Second
+
+func (r *Run) end() {
+	for i := len(r.ends) - 1; i >= 0; i-- {
+		ctx, cancel := context.WithTimeout(context.Background(), endTime)
+		r.ends[i](ctx)
+		cancel()
+	}
+}
+
+func (r *Run) loaded(file string, source []byte) {
+	if r.opts.Loaded != nil {
+		r.opts.Loaded(file, source)
+	}
+}
+
 // compensate runs what was deferred, newest first, and returns err, with what
 // came of that after what its State said before.
 func (r *Run) compensate(err error) error {
 	failedRun := failure.As(err)
-	ctx, cancel := context.WithTimeoutCause(r.opts.Abort, r.opts.Grace,
+	ctx, cancel := context.WithTimeoutCause(effect.Undo(r.opts.Abort), r.opts.Grace,
 		failure.New(failure.Timeout, "undoing took longer than %s", r.opts.Grace))
 	defer cancel()
 	var state []string
@@ -211,6 +275,9 @@ func (r *Run) compensate(err error) error {
 		}
 		begun := ctx.Err() == nil
 		text, undoErr := r.undo(ctx, d, failedRun)
+		ended := d.event()
+		ended.Said, ended.Err = text, undoErr
+		r.gate.Emit(effect.Event{Type: effect.Undone, Undo: ended})
 		switch {
 		case undoErr != nil:
 			left = true

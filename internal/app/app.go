@@ -110,7 +110,9 @@ talk.`,
 	})
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell it does not know
-	root.AddCommand(c.applyCommand(), c.worldCommand(), c.routerCommand(), c.testCommand(), c.completionCommand(), c.versionCommand())
+	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(),
+		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(),
+		c.routerCommand(), c.completionCommand(), c.versionCommand())
 	root.AddCommand(c.topics()...)
 	root.SetHelpCommand(c.helpCommand())
 	return root

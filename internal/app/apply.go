@@ -14,8 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
@@ -42,13 +40,14 @@ them again.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	c.pick(f, "docker", "context", "insecure-docker", "redis", "secret", "env", "allow",
-		"json", "quiet", "verbose", "no-color", "timeout", "grace", "max-steps", "max-heap", "max-source")
+		"json", "quiet", "verbose", "no-color", "timeout", "grace", "max-steps", "max-heap", "max-source",
+		"state", "keep-runs")
 	return cmd
 }
 
 // pick adds flags of a run to another command.
 func (c *command) pick(to *pflag.FlagSet, names ...string) {
-	grace, seed := c.flags.grace, c.flags.seed
+	grace, seed, keep := c.flags.grace, c.flags.seed, c.flags.keepRuns
 	for _, g := range c.flags.groups() {
 		g.VisitAll(func(f *pflag.Flag) {
 			if slices.Contains(names, f.Name) {
@@ -57,7 +56,7 @@ func (c *command) pick(to *pflag.FlagSet, names ...string) {
 		})
 	}
 	if grace != 0 {
-		c.flags.grace, c.flags.seed = grace, seed
+		c.flags.grace, c.flags.seed, c.flags.keepRuns = grace, seed, keep
 	}
 }
 
@@ -81,14 +80,14 @@ func (c *command) apply(cmd *cobra.Command, file string, args []string) error {
 	world := engine.Live(c.servers())
 	defer world.Close()
 	guard := plan.NewGuard(p, &resolver{world: world, engines: p.World.Engines})
-	return c.execute(ctx, world, p.Recipe.Name, runtime.RunOptions{
-		Params: given, Guards: []runtime.Guard{guard}, Abort: plan.Undoing(c.abort),
-	}, func(rep *report.Report) {
-		for _, e := range guard.Left() {
-			rep.Event(runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{
-				Level: "warn", Text: "the plan has an effect that was not needed: " + e.Op + " " + e.Target,
-			}})
-		}
+	return c.execute(ctx, world, execution{
+		name: p.Recipe.Name,
+		opts: runtime.RunOptions{Params: given, Guards: []runtime.Guard{guard}, Abort: c.abort},
+		last: func(rep *report.Report) {
+			for _, e := range guard.Left() {
+				rep.Event(warning("the plan has an effect that was not needed: " + e.Op + " " + e.Target))
+			}
+		},
 	})
 }
 

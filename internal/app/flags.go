@@ -36,6 +36,8 @@ type flags struct {
 	secrets  []string
 	limits   runtime.Limits
 	version  bool
+	state    string
+	keepRuns int64
 
 	rehearsal rehearsalFlags
 }
@@ -45,6 +47,8 @@ type flagGroup struct {
 	title string
 	*pflag.FlagSet
 }
+
+const stateUsage = "keep journals and locks in `DIR` (default $MEPC_STATE, else $XDG_STATE_HOME/mepc-run, else ~/.local/state/mepc-run)"
 
 const redisUsage = "Redis `URL` (default $REDIS_URL, else redis://127.0.0.1:6379)"
 
@@ -57,7 +61,7 @@ func (f *flags) groups() []flagGroup {
 		add(set)
 		return flagGroup{title, set}
 	}
-	f.grace, f.seed = time.Minute, 1
+	f.grace, f.seed, f.keepRuns = time.Minute, 1, 500
 	return []flagGroup{
 		group("Parameters", func(s *pflag.FlagSet) {
 			s.StringArrayVar(&f.varFiles, "var-file", nil, "read parameters from `FILE`: a JSON object, or lines of name=value")
@@ -72,6 +76,10 @@ func (f *flags) groups() []flagGroup {
 			s.StringSliceVar(&f.routers, "router", nil, "router `URL` to confirm switches through; several are separated by commas (default $MEPC_ROUTER)")
 		}),
 		group("Rehearsal (mepc-run help rehearsal)", f.rehearsal.add),
+		group("Journal (mepc-run help journal)", func(s *pflag.FlagSet) {
+			s.StringVar(&f.state, "state", "", stateUsage)
+			s.Var(parsed(&f.keepRuns, positive), "keep-runs", "keep the journals of the last `N` runs (default 500)")
+		}),
 		group("Output", func(s *pflag.FlagSet) {
 			s.BoolVar(&f.json, "json", false, "print one JSON object a line: each effect, then the result")
 			s.BoolVarP(&f.quiet, "quiet", "q", false, "print only errors and results")

@@ -120,6 +120,7 @@ func (c *command) topics() []*cobra.Command {
 	}
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes mean", Long: strings.TrimSpace(codes.String())},
+		{Use: "journal", Short: "What is kept of each run, and where", Long: journalText},
 		{Use: "rehearsal", Short: "Trying a recipe before it touches anything", Long: rehearsalText},
 		{Use: "servers", Short: "How engines, Redis and routers are named", Long: fmt.Sprintf(serversText, redisForms())},
 	}

@@ -17,7 +17,7 @@ const module = "github.com/mepc/mepc-run/"
 // lower floors. ARCHITECTURE.md draws the same house.
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
-	"internal/effect": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2,
+	"internal/effect": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2,
 	"internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
@@ -47,11 +47,13 @@ var osUsers = map[string][]string{
 	"cmd/mepc-run": {"*"}, "internal/app": {"*"}, "internal/lab": {"*"},
 	// certificates, contexts, files that a recipe names
 	"internal/engine": {"CreateTemp", "File", "Open", "PathError", "ReadFile", "Readlink", "Remove", "Rename", "Stat"},
-	"internal/router": {"Stat"},                      // certificates that change
-	"internal/sim":    {"NewSyscallError"},           // errors as a real connection has them
-	"modules/http":    {"ReadFile"},                  // a CA that a recipe names
-	"modules/redis":   {"ErrDeadlineExceeded"},       // a value, no call
-	"runtime":         {"DirFS", "OpenRoot", "Stat"}, // a recipe and its tree
+	// one file a run, and the directory they are in
+	"internal/journal": {"File", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "Remove", "Rename", "Stat"},
+	"internal/router":  {"Stat"},                      // certificates that change
+	"internal/sim":     {"NewSyscallError"},           // errors as a real connection has them
+	"modules/http":     {"ReadFile"},                  // a CA that a recipe names
+	"modules/redis":    {"ErrDeadlineExceeded"},       // a value, no call
+	"runtime":          {"DirFS", "OpenRoot", "Stat"}, // a recipe and its tree
 }
 
 // importers says who may import what drives a process or a command line.

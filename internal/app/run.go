@@ -18,6 +18,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/report"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/recipes"
@@ -36,7 +37,7 @@ func (c *command) run(ctx context.Context, name string, args []string) error {
 	}
 	world := engine.Live(c.servers())
 	defer world.Close()
-	return c.execute(ctx, world, name, runtime.RunOptions{Params: given, Abort: c.abort}, func(*report.Report) {})
+	return c.execute(ctx, world, execution{name: name, opts: runtime.RunOptions{Params: given, Abort: c.abort}})
 }
 
 // servers says which servers the flags name.
@@ -44,26 +45,57 @@ func (c *command) servers() engine.Options {
 	return engine.Options{Docker: c.flags.docker, Redis: c.flags.redis, InsecureTCP: c.flags.insecure, Getenv: c.env.Getenv}
 }
 
-// execute runs the recipe name in world, shows the run, and lets last add to what
-// is shown of one that went well.
-func (c *command) execute(ctx context.Context, world *engine.World, name string, opts runtime.RunOptions, last func(*report.Report)) error {
+// execution is a run that is about to begin.
+type execution struct {
+	name    string // the recipe, as the user named it
+	opts    runtime.RunOptions
+	last    func(*report.Report)                         // adds to what is shown of a run that went well; may be nil
+	load    func(*runtime.Host) (*runtime.Recipe, error) // nil: load name
+	resumes *journal.Run                                 // nil: it is no resumed run
+}
+
+// execute runs a recipe in world, journals it and shows it.
+func (c *command) execute(ctx context.Context, world *engine.World, x execution) error {
 	host, err := c.host()
 	if err != nil {
 		return err
 	}
-	recipe, err := load(host, name)
+	if x.load == nil {
+		x.load = func(h *runtime.Host) (*runtime.Recipe, error) { return load(h, x.name) }
+	}
+	recipe, err := x.load(host)
+	if err != nil {
+		return err
+	}
+	declared, err := host.Check(ctx, recipe, x.opts.Params, world)
+	if err != nil {
+		return err
+	}
+	dir, err := c.stateDir()
+	if err != nil {
+		return err
+	}
+	jour, err := c.begin(ctx, dir, world, recipe, declared, &x)
 	if err != nil {
 		return err
 	}
 	defer outliveReaders()()
 	rep := c.report(recipe.Name)
 	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
+	left := c.noticeCutOff(dir, jour, &x, rep)
+	opts := x.opts
 	opts.World = world
-	opts.Sinks, opts.Print = append(opts.Sinks, rep), rep.Print
+	opts.Guards, opts.Sinks = append(opts.Guards, jour), append(opts.Sinks, jour, rep)
+	opts.Memo, opts.Loaded, opts.ID, opts.Print = jour, jour.Loaded, jour.ID(), rep.Print
 	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
 	res, err := host.Run(ctx, recipe, opts)
-	if err == nil {
-		last(rep)
+	if err == nil && x.last != nil {
+		x.last(rep)
+	}
+	if kept := jour.End(report.Status(err, res.Effects), res.Effects, res.Duration, err); kept != nil {
+		rep.Event(warning("the journal of this run is not complete: " + kept.Error()))
+	} else if err == nil {
+		settle(dir, left, jour.ID(), &x)
 	}
 	rep.Finish(err, res.Effects, res.Duration, res.Value)
 	if lost := c.unwritten(rep.Close()); err == nil {
@@ -75,11 +107,15 @@ func (c *command) execute(ctx context.Context, world *engine.World, name string,
 	return nil
 }
 
+// warning is a log line of ours.
+func warning(text string) runtime.Event {
+	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: "warn", Text: text}}
+}
+
 // interrupted is what the user is told at once when a signal ends the run: the
 // undoing may take a while.
 func interrupted(ctx context.Context) runtime.Event {
-	text := context.Cause(ctx).Error() + ": what was begun is undone; a second signal ends that, too"
-	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: "warn", Text: text}}
+	return warning(context.Cause(ctx).Error() + ": what was begun is undone; a second signal ends that, too")
 }
 
 // unwritten says that output got lost, and returns an error when that was not
@@ -166,7 +202,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"apply", "completion", "help", "router", "test", "version", "world"}
+var commandNames = []string{"apply", "completion", "help", "history", "logs", "router", "runs", "show", "test", "version", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

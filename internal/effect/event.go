@@ -8,11 +8,12 @@ type Event struct {
 	Time time.Time
 	Type EventType
 
-	Op       *Op       // OpStart, OpProgress, OpEnd
-	Result   *Result   // OpEnd
-	Progress *Progress // OpProgress
-	Step     *Step     // StepStart, StepEnd
-	Log      *Log      // LogLine
+	Op       *Op           // OpStart, OpProgress, OpEnd
+	Result   *Result       // OpEnd
+	Progress *Progress     // OpProgress
+	Step     *Step         // StepStart, StepEnd
+	Log      *Log          // LogLine
+	Undo     *Compensation // Deferred, Withdrawn, Undone
 }
 
 // EventType says what happened.
@@ -26,6 +27,9 @@ const (
 	StepStart  EventType = "step_start"
 	StepEnd    EventType = "step_end"
 	LogLine    EventType = "log"
+	Deferred   EventType = "deferred"  // a compensation was registered
+	Withdrawn  EventType = "withdrawn" // it is not wanted any more
+	Undone     EventType = "undone"    // it was run
 )
 
 // Progress is how far a streaming call has come.
@@ -47,12 +51,22 @@ type Step struct {
 
 // Log is a line that the recipe wrote.
 type Log struct {
-	Level  string // debug, info, warn, error
-	Text   string
-	Fields []Arg
-	Where  string
-	Path   []string
-	Branch string
+	Level  string   `json:"level"` // debug, info, warn, error
+	Text   string   `json:"text"`
+	Fields []Arg    `json:"fields,omitempty"`
+	Where  string   `json:"where,omitempty"`
+	Path   []string `json:"scope,omitempty"`
+	Branch string   `json:"branch,omitempty"`
+}
+
+// Compensation is what a recipe registered to undo something.
+type Compensation struct {
+	Number int    `json:"number"` // its place among the run's, from 1
+	Name   string `json:"name"`
+	Where  string `json:"where,omitempty"`
+	Always bool   `json:"always,omitempty"` // it runs however the run ends
+	Said   string `json:"said,omitempty"`   // Undone: what it returned
+	Err    error  `json:"-"`                // Undone: when it failed
 }
 
 // Sink receives a run's events, in order, one at a time. It must not block for

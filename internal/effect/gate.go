@@ -3,6 +3,7 @@ package effect
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/mepc/mepc-run/internal/clock"
@@ -19,11 +20,12 @@ type Guard interface {
 // and sinks, bounds them in time, and decides what an error means: refused, or
 // not known. It is safe for concurrent use.
 type Gate struct {
-	clock  clock.Clock
-	guards []Guard
+	clock clock.Clock
 
 	mu      sync.Mutex
+	guards  []Guard
 	sinks   []Sink
+	labels  map[string]string
 	seq     int
 	changed int
 }
@@ -31,6 +33,25 @@ type Gate struct {
 // NewGate returns a gate that stamps events with clk.
 func NewGate(clk clock.Clock, guards []Guard, sinks ...Sink) *Gate {
 	return &Gate{clock: clk, guards: guards, sinks: sinks}
+}
+
+// AddGuard puts guard before those that there are.
+func (g *Gate) AddGuard(guard Guard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.guards = append([]Guard{guard}, g.guards...)
+}
+
+// SetLabel makes Labels return value under name from now on.
+func (g *Gate) SetLabel(name, value string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	labels := maps.Clone(g.labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[name] = value
+	g.labels = labels
 }
 
 // Emit shows ev to the sinks, stamped with the time. Steps and log lines come
@@ -91,7 +112,10 @@ func (g *Gate) allow(ctx context.Context, op *Op) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for _, guard := range g.guards {
+	g.mu.Lock()
+	guards := g.guards
+	g.mu.Unlock()
+	for _, guard := range guards {
 		if err := guard.Allow(ctx, op); err != nil {
 			return err
 		}
@@ -173,3 +197,23 @@ func Unaltered(ctx context.Context) {
 		t.result.Outcome = Unchanged
 	}
 }
+
+// Labels returns what a call under ctx marks as its run's what it creates. The
+// map is not to be changed.
+func Labels(ctx context.Context) map[string]string {
+	t, ok := ctx.Value(trackKey{}).(*track)
+	if !ok {
+		return nil
+	}
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	return t.gate.labels
+}
+
+type undoKey struct{}
+
+// Undo marks the context of what takes back a failed run's doings.
+func Undo(ctx context.Context) context.Context { return context.WithValue(ctx, undoKey{}, true) }
+
+// Undoing reports whether ctx is one of Undo.
+func Undoing(ctx context.Context) bool { return ctx.Value(undoKey{}) != nil }

@@ -4,6 +4,8 @@
 package effect
 
 import (
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -26,6 +28,16 @@ func (c Class) String() string { return classNames[c] }
 // MarshalText returns String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads what String returns.
+func (c *Class) UnmarshalText(text []byte) error {
+	i := slices.Index(classNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no class of effects", text)
+	}
+	*c = Class(i)
+	return nil
+}
+
 // Op is one call that is about to pass the gate.
 type Op struct {
 	Seq      int       `json:"seq"`      // position among the run's calls, from 1; set by the gate
@@ -46,6 +58,8 @@ type Op struct {
 type Arg struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+	// Raw are the words behind Value, for guards: whole, and not fit to be seen.
+	Raw []string `json:"-"`
 }
 
 // Mutates reports whether the class may change the world.

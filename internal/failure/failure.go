@@ -29,6 +29,7 @@ const (
 	NotModelled Kind = "not_modelled"     // the simulated world does not know the call: the rehearsal ends there
 	Refused     Kind = "refused"          // the server refused the call for a reason of its own
 	Unknown     Kind = "unknown"          // the call may or may not have taken effect
+	Journal     Kind = "journal"          // the run's journal cannot be written: nothing more is done
 	Cancelled   Kind = "cancelled"        // Ctrl-C, SIGTERM
 	Output      Kind = "output"           // the results could not be written
 	Internal    Kind = "internal"         // a bug in mepc-run
@@ -60,6 +61,7 @@ var table = [...]info{
 	{Denied, 22, "a guard or the operator's configuration refuses it"},
 	{Limit, 23, "the recipe ran past a budget"},
 	{NotModelled, 24, "a rehearsal came to a call that its simulated world does not know"},
+	{Journal, 25, "the run's journal cannot be written: nothing more is done"},
 	{Internal, 70, "a bug in mepc-run"},
 	{Cancelled, 130, "interrupted by Ctrl-C or SIGTERM"},
 }

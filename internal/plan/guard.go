@@ -18,7 +18,7 @@ type Resolver interface {
 // Guard holds a live run to a plan: each effect must be the next one that the plan
 // has for its branch, with the same function, target and arguments. The first one
 // that is not is refused, and so is every effect after it; what takes back a
-// failed run's doings (see Undoing) passes. It is safe for concurrent use.
+// failed run's doings (see effect.Undo) passes. It is safe for concurrent use.
 type Guard struct {
 	resolver Resolver
 	server   bool // whether the effect's server must be the planned one, too
@@ -47,7 +47,7 @@ func NewGuard(p *Plan, r Resolver) *Guard {
 
 // Allow implements effect.Guard.
 func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
-	if !op.Class.Mutates() || undoing(ctx) {
+	if !op.Class.Mutates() || effect.Undoing(ctx) {
 		return nil
 	}
 	g.mu.Lock()

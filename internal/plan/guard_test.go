@@ -105,7 +105,7 @@ func TestGuardRefusesAllThatFollowsARefusal(t *testing.T) {
 	if err := g.Allow(t.Context(), read); err != nil {
 		t.Errorf("a read: %v", err)
 	}
-	if err := g.Allow(Undoing(t.Context()), op("", "docker.remove", "a-1")); err != nil {
+	if err := g.Allow(effect.Undo(t.Context()), op("", "docker.remove", "a-1")); err != nil {
 		t.Errorf("what takes back: %v", err)
 	}
 }

@@ -65,17 +65,9 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 	return ctx
 }
 
-type undoKey struct{}
-
-// Undoing marks the context of what takes back a failed run's doings: a Recorder
-// shows it as such, and a Guard lets it pass.
-func Undoing(ctx context.Context) context.Context { return context.WithValue(ctx, undoKey{}, true) }
-
-func undoing(ctx context.Context) bool { return ctx.Value(undoKey{}) != nil }
-
 // Allow refuses nothing.
 func (r *Recorder) Allow(ctx context.Context, op *effect.Op) error {
-	if undoing(ctx) {
+	if effect.Undoing(ctx) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if p := r.open[op.Seq]; p != nil {

@@ -90,9 +90,6 @@ func (s *Stage) Run(ctx context.Context, name string, recipe *runtime.Recipe, op
 	if opts.Scrub == nil {
 		opts.Scrub = &runtime.Scrubber{}
 	}
-	if opts.Abort == nil {
-		opts.Abort = context.Background()
-	}
 	rec, err := plan.NewRecorder(s.World, s.state, opts.Scrub.Clean)
 	if err != nil {
 		return nil, err
@@ -100,7 +97,7 @@ func (s *Stage) Run(ctx context.Context, name string, recipe *runtime.Recipe, op
 	s.begin(rec)
 	defer s.begin(nil)
 	opts.World = s.Clients
-	opts.Clock, opts.Abort, opts.Print = s.Clients.Clock(), plan.Undoing(opts.Abort), printer(rec, opts.Print)
+	opts.Clock, opts.Print = s.Clients.Clock(), printer(rec, opts.Print)
 	opts.Sinks = append([]runtime.Sink{rec}, opts.Sinks...)
 	opts.Guards = append([]runtime.Guard{rec}, opts.Guards...)
 	taken := s.World.Clock().Now()

@@ -134,3 +134,14 @@ func message(err error) string {
 
 // steps returns a path of steps as one text.
 func steps(path []string) string { return clean(strings.Join(path, " > ")) }
+
+// Clean returns s as one line that cannot drive a terminal, for what is shown of
+// runs elsewhere.
+func Clean(s string) string { return clean(s) }
+
+// Duration returns d as reports show it.
+func Duration(d time.Duration) string { return duration(d) }
+
+// Status says in a word how a run ended that had so many effects: ok, unchanged,
+// failed, cancelled.
+func Status(err error, effects int) string { return status(err, effects) }
