@@ -138,6 +138,10 @@ func (c *command) adopt(p *plan.Plan, args []string) (map[string]any, error) {
 			WithHint("make a new plan to run with another: mepc-run -n %s ... --out FILE", p.Recipe.Name)
 	}
 	c.flags.routers, c.flags.seed = p.Options.Routers, p.Options.Seed
+	isCommands := func(name string) bool { return name == secretCommands }
+	commands := slices.ContainsFunc(c.flags.allow, isCommands)
+	c.flags.allow = slices.DeleteFunc(c.flags.allow, isCommands)
+	p.Options.Allow = slices.DeleteFunc(slices.Clone(p.Options.Allow), isCommands)
 	for _, f := range []struct {
 		flag *[]string
 		plan []string
@@ -145,6 +149,9 @@ func (c *command) adopt(p *plan.Plan, args []string) (map[string]any, error) {
 		if len(*f.flag) == 0 {
 			*f.flag = f.plan
 		}
+	}
+	if commands && !slices.Contains(c.flags.allow, secretCommands) {
+		c.flags.allow = append(c.flags.allow, secretCommands)
 	}
 	return given, nil
 }

@@ -66,7 +66,7 @@ func (f *flags) groups() []flagGroup {
 		group("Parameters", func(s *pflag.FlagSet) {
 			s.StringArrayVar(&f.varFiles, "var-file", nil, "read parameters from `FILE`: a JSON object, or lines of name=value")
 			s.StringSliceVar(&f.env, "env", nil, "let the recipe read environment variable `NAME`")
-			s.StringArrayVar(&f.secrets, "secret", nil, "declare a secret: `NAME=FROM`, FROM is env:VARIABLE or file:PATH")
+			s.StringArrayVar(&f.secrets, "secret", nil, "declare a secret: `NAME=FROM`, FROM is env:VARIABLE, file:PATH or cmd:COMMAND")
 		}),
 		group("Servers (mepc-run help servers)", func(s *pflag.FlagSet) {
 			s.StringVarP(&f.docker.Host, "docker", "H", "", "Docker engine `URL` (default $DOCKER_HOST, else the docker CLI's context)")
@@ -108,7 +108,8 @@ func (f *flags) add(root *cobra.Command) {
 
 // The restrictions that --allow lifts.
 var allowed = []string{
-	"privileged", "host-network", "bind-root", "docker-socket", "redis-scripts", "redis-admin",
+	"privileged", "host-network", "host-pid", "host-ipc", "cap-add", "devices", "security-opt", "bind-root", "docker-socket",
+	"redis-scripts", "redis-admin", secretCommands,
 }
 
 // check refuses flags that make no sense, before anything is done.

@@ -16,7 +16,8 @@ func modules(allow []string, stdOptions std.Options) []runtime.Module {
 	lifted := func(name string) bool { return slices.Contains(allow, name) }
 	return append(std.Modules(stdOptions),
 		docker.New(docker.Allow{
-			Privileged: lifted("privileged"), HostNetwork: lifted("host-network"),
+			Privileged: lifted("privileged"), HostNetwork: lifted("host-network"), HostPID: lifted("host-pid"), HostIPC: lifted("host-ipc"),
+			CapAdd: lifted("cap-add"), Devices: lifted("devices"), SecurityOpt: lifted("security-opt"),
 			BindRoot: lifted("bind-root"), DockerSocket: lifted("docker-socket"),
 		}),
 		redis.New(redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),

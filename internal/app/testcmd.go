@@ -98,7 +98,7 @@ func (c *command) kit(p *project) spec.Kit {
 		Recipe: p.recipe,
 		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
 			r, err := redis.Open(ctx, w, redis.Allow{Scripts: true, Admin: true})
-			return docker.Open(w, docker.Allow{Privileged: true, HostNetwork: true, BindRoot: true, DockerSocket: true}), r, err
+			return docker.Open(w, docker.AllowAll()), r, err
 		},
 	}
 }

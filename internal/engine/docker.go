@@ -21,6 +21,7 @@ type dockerEngine struct {
 	client *client.Client
 	wire   *http.Transport // has the connections; the client cannot close them itself
 	name   string
+	secure bool // over TLS
 	ready  bool // the version is negotiated
 }
 
@@ -95,7 +96,7 @@ func (w *World) dockerEngine(ep DockerEndpoint) (*dockerEngine, error) {
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, err, "engine %s", t.name).WithHint("%s", endpointHint)
 	}
-	e := &dockerEngine{client: c, wire: wire, name: t.name}
+	e := &dockerEngine{client: c, wire: wire, name: t.name, secure: t.tls != nil}
 	w.engines[ep] = e
 	return e, nil
 }

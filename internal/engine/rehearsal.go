@@ -168,8 +168,14 @@ type rehearsedEngine struct {
 
 func (r *rehearsedEngine) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := r.engine.RoundTrip(req)
-	if err != nil || req.Method != http.MethodPost {
-		return resp, err
+	if err != nil {
+		return nil, err
+	}
+	if what := resp.Header.Get(sim.Assumed); what != "" {
+		r.assume("%s", what)
+	}
+	if req.Method != http.MethodPost {
+		return resp, nil
 	}
 	q := req.URL.Query()
 	switch path := req.URL.Path; {

@@ -34,6 +34,8 @@ var subjects = map[string]string{
 	"inspect": "container", "find": "container", "create": "container", "start": "container", "stop": "container",
 	"kill": "container", "restart": "container", "remove": "container", "rename": "container", "wait": "container",
 	"wait_healthy": "container", "address": "container", "logs": "container", "update": "container",
+	"pause": "container", "unpause": "container", "exec": "container", "top": "container", "copy_to": "container", "copy_from": "container",
+	"commit": "container", "history": "image",
 	"network_connect": "network", "network_disconnect": "network", "network": "network", "network_create": "network", "network_remove": "network",
 	"image": "image", "tag": "image", "remove_image": "image", "build": "image", "pull": "image", "push": "image", "save": "image", "copy_image": "image",
 }

@@ -33,6 +33,16 @@ var before = map[string]string{
 	"docker.rename":             `docker.create{name = "app-new", image = "mepc/app:1.1"} `,
 	"docker.wait":               `docker.create{name = "migration", image = "mepc/app:1.1", env = {EXIT = "done"}} docker.start("migration") `,
 	"docker.logs":               app,
+	"docker.pause":              app,
+	"docker.unpause":            app + `docker.pause("app-blue") `,
+	"docker.update":             app,
+	"docker.exec":               app + `docker.wait_healthy("app-blue", {tcp = {port = 8080}}) `,
+	"docker.top":                app,
+	"docker.stats":              app,
+	"docker.copy_to":            app,
+	"docker.copy_from":          app,
+	"docker.export":             app,
+	"docker.commit":             app,
 	"docker.wait_healthy":       app,
 	"docker.address":            app,
 	"docker.network_connect":    app + `docker.network_create("front") `,
@@ -48,11 +58,13 @@ var before = map[string]string{
 var after = map[string]string{"redis.watching:multi": ` end)`}
 
 // notHere are the examples that need a registry.
-var notHere = map[string]bool{"docker.pull": true, "docker.push": true}
+var notHere = map[string]bool{"docker.pull": true, "docker.push": true, "docker.login": true}
 
 const cleanUp = `
 for _, c in ipairs{"app-blue", "app-new", "migration", "db"} do docker.remove(c, {force = true, missing_ok = true}) end
 docker.network_remove("front", {missing_ok = true})
+docker.volume_remove("app-data", {missing_ok = true})
+docker.remove_image("mepc/app:debug", {missing_ok = true})
 redis.connect():del("a", "n", "frontend:app")`
 
 // TestExamplesRunOnRealServers runs the examples that speak to servers: what the

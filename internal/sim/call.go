@@ -31,6 +31,7 @@ type reply struct {
 	ctype  string
 	body   []byte
 	stream io.ReadCloser // instead of body: read as it comes
+	header map[string]string
 }
 
 const jsonType = "application/json"

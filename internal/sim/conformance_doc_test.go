@@ -51,7 +51,10 @@ and the lines of a build that name intermediate containers.
 | exec | answers from the fixture, and is not modelled without one; there is no stdin |
 | time | is virtual: API calls take none, unless what they wait for does |
 | image store | is the classic one, also where a newer engine has containerd's |
-| swarm, plugins, checkpoints, archive (cp), export, stats, attach, commit, BuildKit, overlay networks, IPv6 | answer 501, "not modelled", with the call |
+| files in a container | are those that were copied in; what else its image brings has no contents, and answers 501. Where an image's files are not known, a directory to copy into is taken to be there, and the plan says so |
+| a commit | has the container's configuration, and the names of what was copied in |
+| a push, a login | is taken to succeed, and the plan says so |
+| swarm, plugins, checkpoints, export, stats, attach, BuildKit, overlay networks, IPv6 | answer 501, "not modelled", with the call |
 
 `
 

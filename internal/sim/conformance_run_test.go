@@ -99,11 +99,23 @@ func (s *subject) step(t *testing.T, step string) string {
 			return s.text(status, body, projection)
 		}
 		return s.normal(tarNames(t, body))
+	case "PUTTAR":
+		words := strings.Fields(rest)
+		return s.answer(t, "PUT", words[0], "application/x-tar", filesTar(t, words[1:]), projection)
+	case "GETTAR":
+		status, body := s.call(t, "GET", rest, "", nil)
+		if status != http.StatusOK {
+			return s.text(status, body, projection)
+		}
+		return s.normal(tarFiles(t, body))
+	case "STAT":
+		return s.stat(t, rest)
 	case "LOAD":
 		kind, query, _ := strings.Cut(rest, " ")
 		return s.answer(t, "POST", "/images/load"+query, "application/x-tar", s.broken(t, kind), projection)
 	}
 	path, body, _ := strings.Cut(rest, " ")
+	path = strings.ReplaceAll(path, "~", " ")
 	return s.answer(t, verb, path, "application/json", []byte(body), projection)
 }
 

@@ -61,7 +61,8 @@ type ctr struct {
 	restartAt   time.Time // when its restart policy starts it again
 	nextRestart time.Duration
 	logs        []logLine
-	configJSON  []byte // Config and HostConfig as they are sent, encoded once
+	files       map[string]*boxFile // what was put into it, by path
+	configJSON  []byte              // Config and HostConfig as they are sent, encoded once
 	hostJSON    []byte
 }
 

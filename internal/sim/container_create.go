@@ -98,6 +98,7 @@ func (e *Engine) newContainer(name string, img *image, req *createRequest, now t
 	if box.config.Hostname == "" && !box.host.NetworkMode.IsHost() {
 		box.config.Hostname = short(box.id)
 	}
+	e.addVolumes(box, now)
 	e.containers[box.id], e.names[box.name] = box, box
 	return box, nil
 }

@@ -71,6 +71,11 @@ func execStart(c *call) (reply, error) {
 		c.w.unlock()
 		return reply{}, notFound("No such exec instance: %s", c.name)
 	}
+	if box := c.e.containers[x.container]; box != nil && !box.running() {
+		why := box.statusText(now)
+		c.w.unlock()
+		return reply{}, serverError("Container %s is not running: %s", box.id, why)
+	}
 	if x.started {
 		c.w.unlock()
 		why := "Error: Exec command " + x.id + " has already run\r\n"

@@ -9,8 +9,8 @@ import (
 )
 
 // State returns what is true now, in a stable order. A world that is made from
-// it is the same in all that it says, except for logs, events and what a build
-// has cached. An error names a Redis key whose type a State cannot hold.
+// it is the same in all that it says, except for logs, events, what a build has
+// cached and what was copied into containers. An error names a Redis key whose type a State cannot hold.
 func (w *World) State() (*State, error) {
 	s := &State{Format: Format}
 	now := w.lock()
@@ -54,7 +54,7 @@ func (e *Engine) state() EngineState {
 		}
 	}
 	for _, v := range e.orderedVolumes() {
-		s.Volumes = append(s.Volumes, Volume{v.name, v.driver, v.labels, v.created})
+		s.Volumes = append(s.Volumes, Volume{v.name, v.driver, v.options, v.labels, v.created})
 	}
 	for _, i := range slices.Backward(e.orderedImages()) {
 		s.Images = append(s.Images, i.state())

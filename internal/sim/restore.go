@@ -70,7 +70,7 @@ func (e *Engine) restore(n int, s EngineState, now time.Time) error {
 		if driver == "" {
 			driver = "local"
 		}
-		e.volumes[v.Name] = &volume{v.Name, driver, v.Labels, v.Created}
+		e.volumes[v.Name] = &volume{v.Name, driver, v.Options, v.Labels, v.Created}
 	}
 	for _, n := range s.Networks {
 		if err := e.restoreNetwork(n); err != nil {

@@ -30,6 +30,9 @@ var routes = [...]route{
 	{"DELETE", "/images/{}", imageRemove, false},
 	{"POST", "/images/prune", imagePrune, false},
 	{"POST", "/images/create", imagePull, false},
+	{"POST", "/images/{}/push", imagePush, false},
+	{"POST", "/auth", auth, false},
+	{"POST", "/commit", commit, false},
 	{"GET", "/images/get", imageSave, false},
 	{"GET", "/images/{}/get", imageSave, false},
 	{"POST", "/images/load", imageLoad, true},
@@ -52,6 +55,9 @@ var routes = [...]route{
 	{"DELETE", "/containers/{}", containerRemove, false},
 	{"POST", "/containers/prune", containerPrune, false},
 	{"POST", "/containers/{}/exec", execCreate, false},
+	{"HEAD", "/containers/{}/archive", archiveGet, false},
+	{"GET", "/containers/{}/archive", archiveGet, false},
+	{"PUT", "/containers/{}/archive", archivePut, true},
 	{"POST", "/exec/{}/start", execStart, true},
 	{"GET", "/exec/{}/json", execInspect, false},
 
@@ -67,6 +73,7 @@ var routes = [...]route{
 	{"POST", "/volumes/create", volumeCreate, false},
 	{"GET", "/volumes/{}", volumeInspect, false},
 	{"DELETE", "/volumes/{}", volumeRemove, false},
+	{"POST", "/volumes/prune", volumePrune, false},
 }
 
 // routeKey is what a route is found by: "/images/{}/json" is noun images, verb

@@ -153,6 +153,9 @@ func (e *Engine) headers(h http.Header, r reply) {
 	if r.ctype != "" {
 		h["Content-Type"] = []string{r.ctype}
 	}
+	for name, value := range r.header {
+		h.Set(name, value)
+	}
 }
 
 // ServeHTTP answers as RoundTrip does, faults included: a lost connection is a

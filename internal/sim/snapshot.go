@@ -106,7 +106,7 @@ func (r *engineReader) readVolumes() error {
 	}
 	for _, v := range list.Volumes {
 		at, _ := time.Parse(time.RFC3339, v.CreatedAt)
-		r.out.Volumes = append(r.out.Volumes, Volume{v.Name, v.Driver, hideMap(v.Labels), at})
+		r.out.Volumes = append(r.out.Volumes, Volume{v.Name, v.Driver, hideMap(v.Options), hideMap(v.Labels), at})
 	}
 	slices.SortFunc(r.out.Volumes, func(a, b Volume) int { return cmp.Compare(a.Name, b.Name) })
 	return nil

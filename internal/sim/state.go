@@ -46,6 +46,7 @@ type Network struct {
 type Volume struct {
 	Name    string            `json:"name"`
 	Driver  string            `json:"driver,omitempty"` // default local
+	Options map[string]string `json:"options,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Created time.Time         `json:"created,omitzero"`
 }

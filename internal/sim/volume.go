@@ -10,6 +10,7 @@ import (
 type volume struct {
 	name    string
 	driver  string
+	options map[string]string
 	labels  map[string]string
 	created time.Time
 }
@@ -25,7 +26,7 @@ type volumeJSON struct {
 }
 
 func (v *volume) json() volumeJSON {
-	return volumeJSON{v.created.Format(time.RFC3339), v.driver, v.labels, volumePath(v.name), v.name, nil, "local"}
+	return volumeJSON{v.created.Format(time.RFC3339), v.driver, v.labels, volumePath(v.name), v.name, v.options, "local"}
 }
 
 func (e *Engine) orderedVolumes() []*volume {
@@ -66,8 +67,8 @@ func volumeList(c *call) (reply, error) {
 
 func volumeCreate(c *call) (reply, error) {
 	var req struct {
-		Name, Driver string
-		Labels       map[string]string
+		Name, Driver       string
+		Labels, DriverOpts map[string]string
 	}
 	if err := c.decode(&req); err != nil {
 		return reply{}, err
@@ -82,7 +83,7 @@ func volumeCreate(c *call) (reply, error) {
 	}
 	v := c.e.volumes[req.Name]
 	if v == nil {
-		v = &volume{req.Name, "local", req.Labels, c.now}
+		v = &volume{req.Name, "local", req.DriverOpts, req.Labels, c.now}
 		c.e.volumes[v.name] = v
 		c.e.emit(event{at: c.now, kind: "volume", action: "create", id: v.name, attributes: map[string]string{"driver": v.driver}})
 	}
@@ -111,6 +112,36 @@ func volumeRemove(c *call) (reply, error) {
 	delete(c.e.volumes, c.name)
 	c.e.emit(event{at: c.now, kind: "volume", action: "destroy", id: v.name, attributes: map[string]string{"driver": v.driver}})
 	return noContent, nil
+}
+
+func volumePrune(c *call) (reply, error) {
+	f, err := c.filters("label", "all")
+	if err != nil {
+		return reply{}, err
+	}
+	out := struct {
+		VolumesDeleted []string
+		SpaceReclaimed int64
+	}{VolumesDeleted: []string{}}
+	for _, v := range c.e.orderedVolumes() {
+		if len(v.options) == 0 && c.e.volumeUser(v.name) == nil && f.labels(v.labels) {
+			delete(c.e.volumes, v.name)
+			c.e.emit(event{at: c.now, kind: "volume", action: "destroy", id: v.name, attributes: map[string]string{"driver": v.driver}})
+			out.VolumesDeleted = append(out.VolumesDeleted, v.name)
+		}
+	}
+	return jsonReply(http.StatusOK, out)
+}
+
+// addVolumes makes the named volumes of a new container that are not there.
+func (e *Engine) addVolumes(box *ctr, now time.Time) {
+	for _, m := range box.mounts() {
+		if m.Type != "volume" || e.volumes[m.Name] != nil || m.Name == "" || len(m.Name) == len(box.id) {
+			continue // a name as long as an ID is an anonymous one's
+		}
+		e.volumes[m.Name] = &volume{name: m.Name, driver: "local", created: now}
+		e.emit(event{at: now, kind: "volume", action: "create", id: m.Name, attributes: map[string]string{"driver": "local"}})
+	}
 }
 
 // volumeUser returns a container that the volume is mounted in.

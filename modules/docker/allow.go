@@ -9,6 +9,28 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
+// Allow is what the operator lets recipes do that makes them root on the
+// engine's machine. The zero value allows nothing of it.
+type Allow struct {
+	Privileged   bool // privileged containers, and programs in containers
+	HostNetwork  bool // containers in the machine's own network
+	HostPID      bool // containers that see the machine's processes
+	HostIPC      bool // containers that share the machine's memory segments
+	CapAdd       bool // containers with capabilities beyond the engine's own choice
+	Devices      bool // the machine's devices in containers and volumes
+	SecurityOpt  bool // containers without the engine's seccomp or AppArmor profile
+	BindRoot     bool // the machine's / mounted into a container
+	DockerSocket bool // the engine's socket, or a directory it is in, mounted into a container
+}
+
+// AllowAll allows everything: for a simulated world, where nobody is harmed.
+func AllowAll() Allow {
+	return Allow{
+		Privileged: true, HostNetwork: true, HostPID: true, HostIPC: true, CapAdd: true, Devices: true, SecurityOpt: true,
+		BindRoot: true, DockerSocket: true,
+	}
+}
+
 // sockets are where engines listen: whoever can write to one is root on its
 // machine.
 var sockets = []string{
@@ -16,35 +38,95 @@ var sockets = []string{
 	"/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock",
 }
 
+func denied(flag, what string) error {
+	return failure.New(failure.Denied, "%s is refused: it makes a recipe root on the engine's machine", what).
+		WithHint("whoever runs this may allow it with --allow %s", flag)
+}
+
 // allowed refuses what would make a recipe root on the engine's machine, unless
 // the operator said otherwise. It looks at paths as they are written: a link
 // that someone put on that machine is not seen.
 func (e *Engine) allowed(a *createArgs) error {
-	deny := func(flag, what string) error {
-		return failure.New(failure.Denied, "%s is refused: it makes a recipe root on the engine's machine", what).
-			WithHint("whoever runs this may allow it with --allow %s", flag)
-	}
-	if a.Privileged && !e.allow.Privileged {
-		return deny("privileged", "a privileged container")
-	}
-	if container.NetworkMode(a.Network).IsHost() && !e.allow.HostNetwork {
-		return deny("host-network", "a container in the machine's own network")
+	for _, d := range []struct {
+		asked, allowed bool
+		flag, what     string
+	}{
+		{a.Privileged, e.allow.Privileged, "privileged", "a privileged container"},
+		{container.NetworkMode(a.Network).IsHost() || a.joinsHost(), e.allow.HostNetwork, "host-network", "a container in the machine's own network"},
+		{a.PID == "host", e.allow.HostPID, "host-pid", "a container that sees the machine's processes"},
+		{a.IPC == "host", e.allow.HostIPC, "host-ipc", "a container that shares the machine's memory segments"},
+		{len(a.CapAdd) > 0, e.allow.CapAdd, "cap-add", "a container with more capabilities (" + strings.Join(a.CapAdd, ", ") + ")"},
+		{len(a.Devices) > 0, e.allow.Devices, "devices", "a container with a device (" + strings.Join(a.Devices, ", ") + ")"},
+		{loosened(a.SecurityOpt), e.allow.SecurityOpt, "security-opt", "a container with other protection (" + strings.Join(a.SecurityOpt, ", ") + ")"},
+	} {
+		if d.asked && !d.allowed {
+			return denied(d.flag, d.what)
+		}
 	}
 	for _, v := range a.Volumes {
 		source, _, bound := strings.Cut(v, ":")
-		if !bound || !strings.HasPrefix(source, "/") {
-			continue
-		}
-		source = path.Clean(source)
-		if source == "/" {
-			if !e.allow.BindRoot {
-				return deny("bind-root", "the mount of / ("+v+")")
+		if bound && strings.HasPrefix(source, "/") {
+			if err := e.allowedBind(source, v); err != nil {
+				return err
 			}
-			continue
 		}
-		if !e.allow.DockerSocket && e.holdsSocket(source) {
-			return deny("docker-socket", "the mount of the engine's socket ("+v+")")
+	}
+	for _, m := range a.Mounts {
+		if m.Type == "bind" {
+			if err := e.allowedBind(m.Source, m.Source+" on "+m.Target); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+func (a *createArgs) joinsHost() bool {
+	_, ok := a.Networks["host"]
+	return ok
+}
+
+// loosened reports whether options take protection away. no-new-privileges adds
+// some, and so is everyone's to set.
+func loosened(options []string) bool {
+	for _, o := range options {
+		if o != "no-new-privileges" && o != "no-new-privileges=true" && o != "no-new-privileges:true" {
+			return true
+		}
+	}
+	return false
+}
+
+// allowedBind refuses the mount of a directory of the machine that is all of it.
+// what is the mount, for people.
+func (e *Engine) allowedBind(source, what string) error {
+	source = path.Clean(source)
+	if source == "/" {
+		if !e.allow.BindRoot {
+			return denied("bind-root", "the mount of / ("+what+")")
+		}
+		return nil
+	}
+	if !e.allow.DockerSocket && e.holdsSocket(source) {
+		return denied("docker-socket", "the mount of the engine's socket ("+what+")")
+	}
+	return nil
+}
+
+// allowedVolume refuses a volume that is a directory or a device of the machine
+// under another name: what mounts the volume mounts that.
+func (e *Engine) allowedVolume(a *volumeCreateArgs) error {
+	device := a.Options["device"]
+	if device == "" || !strings.HasPrefix(device, "/") {
+		return nil // an address or a kind, as nfs and tmpfs have
+	}
+	for _, o := range strings.Split(a.Options["o"], ",") {
+		if o == "bind" || o == "rbind" {
+			return e.allowedBind(device, "volume "+a.Name+" of "+device)
+		}
+	}
+	if !e.allow.Devices {
+		return denied("devices", "a volume of a device ("+device+")")
 	}
 	return nil
 }

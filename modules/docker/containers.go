@@ -40,7 +40,8 @@ func containerFuncs() []runtime.Func {
 			Call: runtime.Effect((*Engine).list),
 		},
 	}
-	return slices.Concat(look, []runtime.Func{createFunc()}, lifecycleFuncs(), []runtime.Func{logsFunc()})
+	return slices.Concat(look, []runtime.Func{createFunc()}, lifecycleFuncs(), pauseFuncs(), []runtime.Func{logsFunc(), execFunc()}, processFuncs(),
+		[]runtime.Func{pruneFunc()})
 }
 
 // Container is a container as recipes see it.

@@ -6,16 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
-	"github.com/docker/go-connections/nat"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -30,8 +29,8 @@ func createFunc() runtime.Func {
 	return runtime.Func{
 		Name: "create", Class: runtime.Write,
 		Doc: "Creates a container, which does not run yet. The image must be on the engine. " +
-			"Privileged containers, those in the machine's network, and those that mount / or the engine's socket need the operator's --allow.",
-		From: "POST /containers/create", Returns: "the new container",
+			"What would make a recipe root on the engine's machine (privileged, its network, processes, devices, / or the engine's socket) needs the operator's --allow.",
+		From: "POST /containers/create, and POST /networks/{id}/connect for each of networks", Returns: "the new container",
 		Raises:  writes(failure.Invalid, failure.NotFound, failure.Conflict, failure.Denied),
 		Example: `docker.create{name = "app-blue", image = "mepc/app:1.1", expose = {"8080"}, links = {"db:db"}}`,
 		Call:    runtime.Effect((*Engine).create),
@@ -39,33 +38,75 @@ func createFunc() runtime.Func {
 }
 
 type createArgs struct {
-	Name        string            `lua:"name,required,target" doc:"its name: two or more of a-z, A-Z, 0-9, _, . and -, the first a letter or a digit"`
-	Image       string            `lua:"image,required" doc:"the image's name or ID"`
-	Cmd         []string          `lua:"cmd" doc:"the command, in place of the image's"`
-	Entrypoint  []string          `lua:"entrypoint" doc:"the entry point, in place of the image's, whose command is then dropped"`
-	Env         map[string]string `lua:"env,secret" doc:"environment variables; values may be secrets"`
-	Labels      map[string]string `lua:"labels" doc:"labels"`
-	Expose      []string          `lua:"expose" doc:"ports it listens on, such as 8080 or 53/udp"`
-	Ports       []string          `lua:"ports" doc:"ports to publish on the engine's machine, as docker run -p takes them: 8080:80, 127.0.0.1::80, 53:53/udp"`
-	Links       []string          `lua:"links" doc:"running containers it finds by another name: db:db is container:alias"`
-	Network     string            `lua:"network" doc:"the network it is in: bridge, none, container:NAME or one of network_create; the engine's default when not given"`
-	Aliases     []string          `lua:"aliases" doc:"further names by which others in the network find it; not in the default network"`
-	Volumes     []string          `lua:"volumes" doc:"what is mounted, as docker run -v takes it: volume:/path, /host/path:/path:ro, /path"`
-	Restart     string            `lua:"restart" default:"no" doc:"no, always, unless-stopped, on-failure or on-failure:5"`
-	Memory      runtime.Size      `lua:"memory" doc:"the most memory it may use"`
-	CPUs        float64           `lua:"cpus" min:"0" doc:"how many CPUs it may use, such as 1.5"`
-	User        string            `lua:"user" doc:"user and group it runs as, such as 1000:1000"`
-	WorkingDir  string            `lua:"working_dir" doc:"the directory it starts in"`
-	Hostname    string            `lua:"hostname" doc:"its own host name; the ID's first 12 digits when not given"`
-	StopSignal  string            `lua:"stop_signal" doc:"what stop sends; SIGTERM or what the image says when not given"`
-	StopTimeout *time.Duration    `lua:"stop_timeout" doc:"how long stop waits before SIGKILL; 10s when not given"`
-	Healthcheck *healthcheck      `lua:"healthcheck" doc:"a health check, in place of the image's"`
-	ExtraHosts  []string          `lua:"extra_hosts" doc:"lines for /etc/hosts: name:address"`
-	Log         *logConfig        `lua:"log" doc:"where its output goes; the engine's default when not given"`
-	TTY         bool              `lua:"tty" doc:"give it a terminal"`
-	Init        bool              `lua:"init" doc:"run a small init that reaps processes and passes signals on"`
-	ReadOnly    bool              `lua:"read_only" doc:"mount its root read-only"`
+	Name        string               `lua:"name,required,target" doc:"its name: two or more of a-z, A-Z, 0-9, _, . and -, the first a letter or a digit"`
+	Image       string               `lua:"image,required" doc:"the image's name or ID"`
+	Cmd         []string             `lua:"cmd" doc:"the command, in place of the image's"`
+	Entrypoint  []string             `lua:"entrypoint" doc:"the entry point, in place of the image's, whose command is then dropped"`
+	Env         map[string]string    `lua:"env,secret" doc:"environment variables; values may be secrets"`
+	Labels      map[string]string    `lua:"labels" doc:"labels"`
+	Expose      []string             `lua:"expose" doc:"ports it listens on, such as 8080 or 53/udp"`
+	Ports       []string             `lua:"ports" doc:"ports to publish on the engine's machine, as docker run -p takes them: 8080:80, 127.0.0.1::80, 53:53/udp"`
+	Links       []string             `lua:"links" doc:"running containers it finds by another name: db:db is container:alias"`
+	PublishAll  bool                 `lua:"publish_all" doc:"publish every exposed port as one that the engine chooses"`
+	Network     string               `lua:"network" doc:"the network it is in: bridge, none, container:NAME or one of network_create; the engine's default when not given"`
+	Aliases     []string             `lua:"aliases" doc:"further names by which others in the network find it; not in the default network"`
+	IP          string               `lua:"ip" doc:"its address in the network, which must have a subnet of its own; the engine chooses when not given"`
+	Networks    map[string]placeArgs `lua:"networks" doc:"further networks it is put into, by name, each as {aliases = {...}, ip = ...}"`
+	ExtraHosts  []string             `lua:"extra_hosts" doc:"lines for /etc/hosts: name:address"`
+	DNS         []string             `lua:"dns" doc:"the addresses of its name servers; the engine's own when not given"`
+	DNSSearch   []string             `lua:"dns_search" doc:"the domains in which it looks for short names"`
+	DNSOptions  []string             `lua:"dns_options" doc:"options of its resolver, such as ndots:1"`
+	Volumes     []string             `lua:"volumes" doc:"what is mounted, as docker run -v takes it: volume:/path, /host/path:/path:ro, /path"`
+	Mounts      []mountArgs          `lua:"mounts" doc:"what is mounted, one by one; unlike with volumes, a directory that is not there is an error"`
+	TmpFS       map[string]string    `lua:"tmpfs" doc:"directories in memory, by path, with their options, such as size=64m"`
+	Restart     string               `lua:"restart" default:"no" doc:"no, always, unless-stopped, on-failure or on-failure:5"`
+	AutoRemove  bool                 `lua:"auto_remove" doc:"remove it when it ends"`
+	User        string               `lua:"user" doc:"user and group it runs as, such as 1000:1000"`
+	Groups      []string             `lua:"groups" doc:"further groups it is in"`
+	WorkingDir  string               `lua:"working_dir" doc:"the directory it starts in"`
+	Hostname    string               `lua:"hostname" doc:"its own host name; the ID's first 12 digits when not given"`
+	Domainname  string               `lua:"domainname" doc:"its own domain"`
+	StopSignal  string               `lua:"stop_signal" doc:"what stop sends; SIGTERM or what the image says when not given"`
+	StopTimeout *time.Duration       `lua:"stop_timeout" doc:"how long stop waits before SIGKILL; 10s when not given"`
+	Healthcheck *healthcheck         `lua:"healthcheck" doc:"a health check, in place of the image's"`
+	Log         *logConfig           `lua:"log" doc:"where its output goes; the engine's default when not given"`
+	TTY         bool                 `lua:"tty" doc:"give it a terminal"`
+	OpenStdin   bool                 `lua:"open_stdin" doc:"keep its input open, though nobody is there"`
+	Init        bool                 `lua:"init" doc:"run a small init that reaps processes and passes signals on"`
+	ReadOnly    bool                 `lua:"read_only" doc:"mount its root read-only"`
+	resources
+	protection
+}
+
+// resources are a container's limits.
+type resources struct {
+	Memory            runtime.Size      `lua:"memory" doc:"the most memory it may use; 6MiB at least"`
+	MemorySwap        runtime.Size      `lua:"memory_swap" doc:"the most memory and swap together; twice the memory when not given"`
+	MemoryReservation runtime.Size      `lua:"memory_reservation" doc:"what it is held to while memory is short"`
+	ShmSize           runtime.Size      `lua:"shm_size" doc:"how large /dev/shm is; 64MiB when not given"`
+	CPUs              float64           `lua:"cpus" min:"0" max:"100000" doc:"how many CPUs it may use, such as 1.5"`
+	CPUShares         int               `lua:"cpu_shares" min:"0" max:"262144" doc:"its weight against others when CPUs are short; 1024 when not given"`
+	CPUSet            string            `lua:"cpuset" doc:"the CPUs that it may use, such as 0-2 or 0,3"`
+	PIDsLimit         int               `lua:"pids_limit" min:"-1" doc:"how many processes it may have; -1: any number"`
+	Ulimits           map[string]string `lua:"ulimits" doc:"limits of its processes, as soft or soft:hard, such as {nofile = \"1024:4096\"}"`
+}
+
+// protection is what stands between a container and the engine's machine.
+type protection struct {
+	CapDrop     []string          `lua:"cap_drop" doc:"capabilities that it does not get, such as NET_RAW or ALL"`
+	CapAdd      []string          `lua:"cap_add" doc:"capabilities beyond the usual; needs --allow cap-add"`
+	SecurityOpt []string          `lua:"security_opt" doc:"no-new-privileges; anything else, such as seccomp=unconfined, needs --allow security-opt"`
+	Devices     []string          `lua:"devices" doc:"devices of the machine, as docker run --device takes them: /dev/fuse, /dev/a:/dev/b:rw; needs --allow devices"`
+	Sysctls     map[string]string `lua:"sysctls" doc:"kernel parameters of its own namespaces, such as {[\"net.core.somaxconn\"] = \"1024\"}"`
+	PID         string            `lua:"pid" doc:"whose processes it sees: its own when not given, container:NAME, or host, which needs --allow host-pid"`
+	IPC         string            `lua:"ipc" doc:"whose memory segments it shares: private, shareable, none, container:NAME, or host, which needs --allow host-ipc"`
 	Privileged  bool              `lua:"privileged" doc:"no isolation from the engine's machine; needs --allow privileged"`
+}
+
+// placeArgs is a container's place in a further network.
+type placeArgs struct {
+	Aliases []string `lua:"aliases" doc:"further names by which others in the network find it"`
+	IP      string   `lua:"ip" doc:"its address; the engine chooses when not given"`
 }
 
 type healthcheck struct {
@@ -100,188 +141,57 @@ func (a *createArgs) Validate() error {
 	if len(a.Aliases) > 0 && (a.Network == "" || !container.NetworkMode(a.Network).IsUserDefined()) {
 		return errors.New("aliases: only a network made by network_create has them; name one with network=")
 	}
-	for k := range a.Env {
-		if k == "" || strings.ContainsAny(k, "=\x00") {
-			return fmt.Errorf("env: %q is not a variable's name", k)
+	for _, err := range []error{checkEnv(a.Env), checkIP("ip", a.IP), a.checkPlaces(), checkCPUSet(a.CPUSet)} {
+		if err != nil {
+			return err
 		}
 	}
 	_, _, _, err := a.configs()
 	return err
 }
 
-// configs builds the three parts of the engine's request.
-func (a *createArgs) configs() (*container.Config, *container.HostConfig, *network.NetworkingConfig, error) {
-	exposed, bindings, err := a.ports()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	restart, err := restartPolicy(a.Restart)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	health, err := a.Healthcheck.config()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	cfg := &container.Config{
-		Image: a.Image, Cmd: a.Cmd, Entrypoint: a.Entrypoint, Env: envList(a.Env), Labels: map[string]string{}, ExposedPorts: exposed,
-		User: a.User, WorkingDir: a.WorkingDir, Hostname: a.Hostname, StopSignal: a.StopSignal, Healthcheck: health, Tty: a.TTY,
-	}
-	for k, v := range a.Labels {
-		cfg.Labels[k] = v
-	}
-	if a.StopTimeout != nil {
-		n := int(seconds(a.StopTimeout) / time.Second)
-		cfg.StopTimeout = &n
-	}
-	host := &container.HostConfig{
-		PortBindings: bindings, RestartPolicy: restart, NetworkMode: container.NetworkMode(a.Network), ExtraHosts: a.ExtraHosts,
-		Privileged: a.Privileged, ReadonlyRootfs: a.ReadOnly,
-		Resources: container.Resources{Memory: int64(a.Memory), NanoCPUs: int64(math.Round(a.CPUs * 1e9))},
-	}
-	if a.Init {
-		host.Init = &a.Init
-	}
-	if a.Log != nil {
-		host.LogConfig = container.LogConfig{Type: a.Log.Driver, Config: a.Log.Options}
-	}
-	for _, v := range a.Volumes {
-		if err := addVolume(v, cfg, host); err != nil {
-			return nil, nil, nil, err
+// checkEnv refuses what cannot be the name of a variable.
+func checkEnv(env map[string]string) error {
+	for k, v := range env {
+		if k == "" || strings.ContainsAny(k, "=\x00") {
+			return fmt.Errorf("env: %q is not a variable's name", k)
+		}
+		if strings.Contains(v, "\x00") {
+			return fmt.Errorf("env.%s: it holds a zero byte, which a variable cannot", k)
 		}
 	}
-	nets, err := a.networking(host)
-	return cfg, host, nets, err
-}
-
-// networking puts links where they belong: into the host's part for the
-// default network, into the endpoint for one of network_create.
-func (a *createArgs) networking(host *container.HostConfig) (*network.NetworkingConfig, error) {
-	for _, l := range a.Links {
-		name, alias, ok := strings.Cut(l, ":")
-		if !ok {
-			alias = name
-		}
-		if checkRef("", name) != nil || checkRef("", alias) != nil {
-			return nil, fmt.Errorf("links: %q is not container:alias", l)
-		}
-	}
-	if !host.NetworkMode.IsUserDefined() || a.Network == "" {
-		host.Links = a.Links
-		return nil, nil
-	}
-	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-		a.Network: {Aliases: a.Aliases, Links: a.Links},
-	}}, nil
-}
-
-// ports reads expose and ports as the docker CLI reads --expose and -p.
-func (a *createArgs) ports() (nat.PortSet, nat.PortMap, error) {
-	exposed, bindings, err := nat.ParsePortSpecs(a.Ports)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ports: %w", err)
-	}
-	for _, p := range a.Expose {
-		proto, rng := nat.SplitProtoPort(p)
-		start, end, err := nat.ParsePortRange(rng)
-		if err != nil || start == 0 {
-			return nil, nil, fmt.Errorf("expose: %q is not a port: write 8080, 8080-8090 or 53/udp", p)
-		}
-		for n := start; n <= end; n++ {
-			port, err := nat.NewPort(proto, strconv.FormatUint(n, 10))
-			if err != nil {
-				return nil, nil, fmt.Errorf("expose: %w", err)
-			}
-			exposed[port] = struct{}{}
-		}
-	}
-	return exposed, bindings, nil
-}
-
-// addVolume reads what docker run -v takes.
-func addVolume(v string, cfg *container.Config, host *container.HostConfig) error {
-	source, rest, bound := strings.Cut(v, ":")
-	if !bound {
-		if !strings.HasPrefix(v, "/") {
-			return fmt.Errorf("volumes: %q: a path in the container begins with /", v)
-		}
-		if cfg.Volumes == nil {
-			cfg.Volumes = map[string]struct{}{}
-		}
-		cfg.Volumes[v] = struct{}{}
-		return nil
-	}
-	if source == "" || !strings.HasPrefix(rest, "/") {
-		return fmt.Errorf("volumes: %q is not volume:/path or /host/path:/path", v)
-	}
-	if !strings.HasPrefix(source, "/") && checkRef("", source) != nil {
-		return fmt.Errorf("volumes: %q: %q is neither a volume's name nor an absolute path", v, source)
-	}
-	host.Binds = append(host.Binds, v)
 	return nil
 }
 
-func envList(env map[string]string) []string {
-	list := make([]string, 0, len(env))
-	for k, v := range env {
-		list = append(list, k+"="+v)
+func checkIP(option, ip string) error {
+	if ip == "" {
+		return nil
 	}
-	slices.Sort(list)
-	return list
+	if _, err := netip.ParseAddr(ip); err != nil {
+		return fmt.Errorf("%s: %q is not an address", option, ip)
+	}
+	return nil
 }
 
-func (h *healthcheck) config() (*container.HealthConfig, error) {
-	if h == nil {
-		return nil, nil
+// checkPlaces refuses addresses where no network of its own gives one, and a
+// network that is named twice.
+func (a *createArgs) checkPlaces() error {
+	own := a.Network != "" && container.NetworkMode(a.Network).IsUserDefined()
+	if a.IP != "" && !own {
+		return errors.New("ip: only a network made by network_create gives it; name one with network=")
 	}
-	c := &container.HealthConfig{Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
-	given := 0
-	if len(h.Cmd) > 0 {
-		given++
-		c.Test = append([]string{"CMD"}, h.Cmd...)
+	for _, name := range slices.Sorted(maps.Keys(a.Networks)) {
+		if err := checkRef("networks", name); err != nil {
+			return err
+		}
+		if name == a.Network {
+			return fmt.Errorf("networks.%s: it is the one of network=, too", name)
+		}
+		if err := checkIP("networks."+name+".ip", a.Networks[name].IP); err != nil {
+			return err
+		}
 	}
-	if h.Shell != "" {
-		given++
-		c.Test = []string{"CMD-SHELL", h.Shell}
-	}
-	if h.Disable {
-		given++
-		c.Test = []string{"NONE"}
-	}
-	if given != 1 {
-		return nil, errors.New("healthcheck: one of cmd, shell and disable is needed")
-	}
-	return c, nil
-}
-
-func restartPolicy(s string) (container.RestartPolicy, error) {
-	name, count, counted := strings.Cut(s, ":")
-	p := container.RestartPolicy{Name: container.RestartPolicyMode(name)}
-	switch p.Name {
-	case "", container.RestartPolicyDisabled, container.RestartPolicyAlways, container.RestartPolicyUnlessStopped, container.RestartPolicyOnFailure:
-	default:
-		return p, fmt.Errorf("restart: %q is not one of no, always, unless-stopped, on-failure, on-failure:5", s)
-	}
-	if !counted {
-		return p, nil
-	}
-	n, err := strconv.Atoi(count)
-	if err != nil || n < 0 || p.Name != container.RestartPolicyOnFailure {
-		return p, fmt.Errorf("restart: %q: only on-failure takes a count, such as on-failure:5", s)
-	}
-	p.MaximumRetryCount = n
-	return p, nil
-}
-
-// restartText is the way back.
-func restartText(p container.RestartPolicy) string {
-	switch {
-	case p.Name == "":
-		return "no"
-	case p.MaximumRetryCount > 0:
-		return fmt.Sprintf("%s:%d", p.Name, p.MaximumRetryCount)
-	}
-	return string(p.Name)
+	return nil
 }
 
 func atoi(s string) int {
@@ -330,5 +240,26 @@ func (e *Engine) create(ctx context.Context, a *createArgs) (*Created, error) {
 	if err != nil {
 		return nil, e.createFailed(ctx, err, a)
 	}
-	return out, nil
+	return out, e.join(ctx, out, a)
+}
+
+// join puts a new container into its further networks: older engines take only
+// one at create. One that cannot be put where it belongs is removed again.
+func (e *Engine) join(ctx context.Context, made *Created, a *createArgs) error {
+	for _, name := range slices.Sorted(maps.Keys(a.Networks)) {
+		p := a.Networks[name]
+		_, err := e.networkConnect(ctx, &networkConnectArgs{Network: name, Container: made.ID, Aliases: p.Aliases, IP: p.IP})
+		if err == nil {
+			continue
+		}
+		_, undone := e.remove(context.WithoutCancel(ctx), &removeArgs{Container: made.ID, Volumes: true})
+		if f := failure.As(err); f != nil {
+			f.Message = "put it into the network " + name + ": " + f.Message
+			if f.State = a.Name + " was removed again"; undone != nil {
+				f.State = a.Name + " is created, in some of its networks; it could not be removed: " + undone.Error()
+			}
+		}
+		return err
+	}
+	return nil
 }

@@ -1,5 +1,5 @@
-// Package docker is the Lua module docker: containers, images and networks of
-// Docker engines. Start with New, then with the file of the noun you are after:
+// Package docker is the Lua module docker: containers, images, networks and
+// volumes of Docker engines. Start with New, then with the file of the noun you are after:
 // each opens with the table of its functions.
 //
 // One table serves two callers: docker.create{...} acts on the run's default
@@ -25,21 +25,12 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// Allow is what the operator lets recipes do that makes them root on the
-// engine's machine. The zero value allows nothing of it.
-type Allow struct {
-	Privileged   bool // privileged containers
-	HostNetwork  bool // containers in the machine's own network
-	BindRoot     bool // the machine's / mounted into a container
-	DockerSocket bool // the engine's socket, or a directory it is in, mounted into a container
-}
-
 // New returns the module. Its engines are made by the *engine.World of a run.
 func New(allow Allow) runtime.Module {
-	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), healthFuncs(), networkFuncs())
+	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), fileFuncs(), healthFuncs(), networkFuncs(), volumeFuncs())
 	return runtime.Module{
 		Name: "docker",
-		Doc: "Containers, images and networks of Docker engines. " +
+		Doc: "Containers, images, networks and volumes of Docker engines. " +
 			"docker.f{...} acts on the run's default engine (--docker, DOCKER_HOST, the current Docker context); " +
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +
 			"When the reply to a call is lost, a look at the engine settles for up to 5 seconds whether it was done; " +
@@ -54,7 +45,9 @@ func New(allow Allow) runtime.Module {
 }
 
 // Open returns the default engine of w, for programs that hand one to a script.
-func Open(w *engine.World, allow Allow) *Engine { return &Engine{world: w, allow: allow} }
+func Open(w *engine.World, allow Allow) *Engine {
+	return &Engine{world: w, allow: allow, logins: &logins{}}
+}
 
 // reads returns the kinds of error that a call can raise which only looks: the
 // given ones, and those that any call can.

@@ -47,6 +47,8 @@ func engineFuncs() []runtime.Func {
 			Example: `local n = docker.info().running`,
 			Call:    runtime.Effect((*Engine).info),
 		},
+		dfFunc(),
+		eventsFunc(),
 	}
 }
 
@@ -55,6 +57,8 @@ type Engine struct {
 	world *engine.World
 	ep    engine.DockerEndpoint
 	allow Allow
+
+	logins *logins // shared by the run's engines
 }
 
 // Endpoint returns where the engine is, for people.
@@ -151,7 +155,7 @@ type connectArgs struct {
 }
 
 func (e *Engine) connect(ctx context.Context, a *connectArgs) (*Engine, error) {
-	other := &Engine{world: e.world, allow: e.allow, ep: engine.DockerEndpoint{
+	other := &Engine{world: e.world, allow: e.allow, logins: e.logins, ep: engine.DockerEndpoint{
 		Host: a.URL, Context: a.Context, CertPath: a.CertPath, CA: a.CA, Cert: a.Cert, Key: a.Key, TLSVerify: a.TLSVerify,
 	}}
 	if _, _, err := e.world.Docker(ctx, other.ep); err != nil {

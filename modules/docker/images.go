@@ -46,6 +46,8 @@ func imageFuncs() []runtime.Func {
 			Raises: writes(failure.Invalid, failure.NotFound, failure.Conflict), Example: `docker.remove_image("mepc/app:1.0", {missing_ok = true})`,
 			Call: runtime.Effect((*Engine).removeImage),
 		},
+		historyFunc(),
+		pruneImagesFunc(),
 	}
 }
 

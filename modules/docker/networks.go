@@ -61,6 +61,7 @@ func networkFuncs() []runtime.Func {
 			Raises: writes(failure.Invalid, failure.NotFound), Example: `docker.network_disconnect("front", "app-blue")`,
 			Call: runtime.Effect((*Engine).networkDisconnect),
 		},
+		networkPruneFunc(),
 	}
 }
 
@@ -246,10 +247,8 @@ func (a *networkConnectArgs) Validate() error {
 	if err := checkRef("network", a.Network); err != nil {
 		return err
 	}
-	if a.IP != "" {
-		if _, err := netip.ParseAddr(a.IP); err != nil {
-			return fmt.Errorf("ip: %q is not an address", a.IP)
-		}
+	if err := checkIP("ip", a.IP); err != nil {
+		return err
 	}
 	return checkRef("container", a.Container)
 }
@@ -263,10 +262,8 @@ func (e *Engine) networkConnect(ctx context.Context, a *networkConnectArgs) (run
 		effect.Unaltered(ctx)
 		return runtime.None{}, nil
 	}
-	settings := &network.EndpointSettings{Aliases: a.Aliases, Links: a.Links}
-	if a.IP != "" {
-		settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: a.IP}
-	}
+	settings := placeArgs{Aliases: a.Aliases, IP: a.IP}.settings()
+	settings.Links = a.Links
 	return runtime.None{}, e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		return c.NetworkConnect(ctx, m.network, m.container, settings)
 	}, e.membership(m, true))

@@ -117,6 +117,9 @@ func (e *Engine) auth(ref string) (string, error) {
 	if err != nil {
 		return "", failure.New(failure.Invalid, "%s", err.Error())
 	}
+	if given := e.logins.get(reference.Domain(named)); given != "" {
+		return given, nil
+	}
 	return e.world.RegistryAuth(reference.Domain(named))
 }
 
@@ -136,7 +139,7 @@ func registryFailed(err error, ref string) error {
 	switch {
 	case strings.Contains(text, "unauthorized"), strings.Contains(text, "denied"), strings.Contains(text, "no basic auth"):
 		f.Kind = failure.Auth
-		f.Hint = "log in to its registry with docker login, where mepc-run runs; or the name is wrong"
+		f.Hint = "log in to its registry with docker.login, or with docker login where mepc-run runs; or the name is wrong"
 	case strings.Contains(text, "manifest unknown"), strings.Contains(text, "not found"):
 		f.Kind = failure.NotFound
 		f.Hint = "the registry has no " + ref

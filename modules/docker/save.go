@@ -50,7 +50,7 @@ func transferFuncs() []runtime.Func {
 		},
 		{
 			Name: "pull", Class: runtime.Write,
-			Doc:  "Pulls an image from its registry, with the credentials of docker login.",
+			Doc:  "Pulls an image from its registry, with the credentials of docker.login, else those of docker login.",
 			From: "POST /images/create", Returns: "the image",
 			Raises:  writes(failure.Invalid, failure.NotFound),
 			Example: `docker.pull("redis:7")`,
@@ -58,12 +58,14 @@ func transferFuncs() []runtime.Func {
 		},
 		{
 			Name: "push", Class: runtime.Write,
-			Doc:  "Pushes an image to the registry in its name, with the credentials of docker login.",
+			Doc: "Pushes an image to the registry in its name, with the credentials of docker.login, else those of docker login. " +
+				"A rehearsal takes it for done, and its plan says so.",
 			From: "POST /images/{name}/push", Returns: "how the registry knows it",
 			Raises:  writes(failure.Invalid, failure.NotFound),
 			Example: `docker.push("registry.example.com/mepc/app:1.1")`,
 			Call:    runtime.Effect((*Engine).push),
 		},
+		loginFunc(),
 	})
 }
 

@@ -156,7 +156,7 @@ func (s *Std) secret(c *runtime.Call, a *secretArgs) (any, error) {
 			names = append(names, n)
 		}
 		return nil, failure.New(failure.Denied, "no secret %q is declared%s", a.Name, runtime.DidYouMean(a.Name, names)).
-			WithHint("declare it with --secret %s=env:VARIABLE or --secret %s=file:PATH", a.Name, a.Name)
+			WithHint("declare it with --secret %[1]s=env:VARIABLE, %[1]s=file:PATH or %[1]s=cmd:COMMAND", a.Name)
 	}
 	var raw string
 	var err error

@@ -123,7 +123,7 @@ assert(err.message == "1.4 is marked bad")`,
 			},
 			{
 				Name: "secret",
-				Doc: "Returns a secret that the operator declares with --secret NAME=env:VARIABLE or --secret NAME=file:PATH. " +
+				Doc: "Returns a secret that the operator declares with --secret NAME=env:VARIABLE, NAME=file:PATH or NAME=cmd:COMMAND (needs --allow secret-commands). " +
 					"The value cannot be read or printed; functions whose argument is marked as secret take it.",
 				Returns: "the secret",
 				Raises:  []runtime.Kind{failure.Denied, failure.NotFound},
