@@ -65,6 +65,7 @@ function M.open(p)
     fail(frontend.key(p.host) .. " belongs to \"" .. before.id .. "\", not to \"" .. d.id .. "\"", {
       kind = "conflict", hint = "is host= right? identifier=" .. before.id .. " takes its traffic over"})
   end
+  d.owners = old.owners(d.engine, d.from)
   d.path = p.confirm ~= "" and p.confirm or p.health ~= "" and p.health or "/"
   d.mine = claim.of(p.app, d.new.name .. " x" .. p.replicas)
   local there = release.running(d.engine, d.new, p.replicas)
@@ -131,14 +132,17 @@ function M:switch(to, what)
   to = to or self.to
   local from = self.now or self.from
   local same = to == self.to and not self.now and frontend.same or frontend.equal
-  if same(from, to) then return end
   local p = self.p
+  if same(from, to) then
+    frontend.check(self.store, p.host, from)
+    return frontend.revive(self.store, p.host) -- what was not there for a while may be marked
+  end
   self.switched, self.going = true, to -- until it is known to be another's doing: what ends the call early may come after it
   self.undo[2] = self.undo[2] or defer("send traffic back", function()
     local list = frontend.read(self.store, p.host)
     local ours = list and (frontend.equal(list.urls, self.going) or self.now and frontend.equal(list.urls, self.now))
     local back = self.back or self.from
-    if self.switched and #back > 0 and ours and not frontend.equal(list.urls, back) then
+    if self.switched and #back > 0 and ours and not frontend.equal(list.urls, back) and self:there(back) then
       frontend.switch(self.store, p.host, self.id, list.urls, back)
       local begun = old.left(self.engine, self.store, p.app, p.port, list.urls, {})
       traffic.drain(p.admin, begun, p.drain, math.min(p.drain_max, 30))
@@ -155,6 +159,17 @@ function M:switch(to, what)
   end)
 end
 
+-- Whether what ran at the backends `urls` when the deployment began still does. Of
+-- those outside of the engine nothing is known: they are taken to be there.
+function M:there(urls)
+  for _, url in ipairs(urls) do
+    local id = self.owners[url]
+    local c = id and self.engine:find(id)
+    if id and not (c and c.state.running and address.answers(c, url)) then return false end
+  end
+  return true
+end
+
 -- Raises when the new release does not run, where the traffic was sent, any more.
 function M:alive()
   local there = release.running(self.engine, self.new, self.p.replicas)
@@ -166,7 +181,7 @@ end
 -- Waits until every router sends to the new release only, if something changed.
 function M:confirm()
   self.idle, self.busy = old.idle(self.engine, self.store, self.new, self.p.replicas)
-  if frontend.same(self.from, self.to) and not self.now and #self.idle == 0 then return end
+  if frontend.same(self.from, self.to) and not self.now and #self.idle == 0 and not next(self.touched) then return end
   step("confirm", function()
     traffic.confirm(routers(), self.p.host, self.path, self.p.expect, 10, self.p.confirm_max, function() self:alive() end)
   end)

@@ -71,6 +71,19 @@ function M.text(urls)
   return table.concat(order, ", ")
 end
 
+local function changed(host, urls, from)
+  fail(M.key(host) .. " was changed by someone else: it points to " .. M.text(urls) .. " where " .. M.text(from) .. " was expected",
+    {kind = "conflict", hint = "look who else deploys " .. host .. ", then run again"})
+end
+
+-- Raises conflict unless the list still names the backends `from`. Equal addresses
+-- are no proof that nothing is to be done: that of a container which someone else
+-- stopped meanwhile may be our new one's.
+function M.check(r, host, from)
+  local now = M.read(r, host)
+  if not M.same(now and now.urls or {}, from) then changed(host, now and now.urls or {}, from) end
+end
+
 -- Sends the traffic of `host` from the backends `from` to the backends `to`, if
 -- the list still is `from` ({} when there is none yet) and nobody has claimed
 -- the app since; raises conflict otherwise. The new backends go in after the
@@ -86,10 +99,7 @@ function M.switch(r, host, id, from, to, mine)
     local now = M.read(tx, host)
     local urls = now and now.urls or {}
     if M.equal(urls, to) then return false end
-    if not M.equal(urls, from) then
-      fail(key .. " was changed by someone else: it points to " .. M.text(urls) .. " where " .. M.text(from) .. " was expected",
-        {kind = "conflict", hint = "look who else deploys " .. host .. ", then run again"})
-    end
+    if not M.equal(urls, from) then changed(host, urls, from) end
     local replies = tx:multi(function(m)
       if not now then
         m:rpush(key, id, to)

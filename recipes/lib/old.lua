@@ -40,6 +40,17 @@ function M.idle(engine, store, new, replicas)
   return idle, busy
 end
 
+-- The IDs of the running containers that the backends `urls` lead to, by URL.
+function M.owners(engine, urls)
+  local ids = {}
+  for _, c in ipairs(#urls > 0 and engine:list{all = false} or {}) do
+    for _, url in ipairs(urls) do
+      if address.answers(c, url) then ids[url] = c.id end
+    end
+  end
+  return ids
+end
+
 -- The backends that nobody points to any more: those of `from`, and those that
 -- are addresses of the containers `idle`. Also, in words, those where no release
 -- of the app runs, which nobody will stop.

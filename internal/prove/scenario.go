@@ -1,0 +1,41 @@
+package prove
+
+import (
+	"context"
+
+	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+// Scenario is a recipe in a world, and what is expected of it.
+type Scenario struct {
+	Name   string     // for people
+	World  *sim.State // what is true at the start
+	Run    Runner     // runs the recipe under test, as its user does
+	Hosts  []string   // whose routing lists and traffic are watched
+	Router string     // the address of the world's router that traffic is sent to
+	App    string     // the app that the lists of Hosts belong to; empty: containers of any app may be listed
+	// Others are deployers who may step in between two calls.
+	Others []Deployer
+	// Invariants are the team's own: each is asked after every change.
+	Invariants []Invariant
+	// Repeats says that a second run is not expected to be without effects: the
+	// recipe builds anew each time.
+	Repeats bool
+}
+
+// Runner runs a recipe once, with opts and parameters of its own.
+type Runner func(ctx context.Context, opts runtime.RunOptions) (*runtime.Result, error)
+
+// Deployer is someone else who deploys.
+type Deployer struct {
+	Name string // such as "another image"
+	Run  Runner
+}
+
+// Invariant is a property of a world that holds at all times.
+type Invariant struct {
+	Name string
+	// Check returns what is wrong with the world, or "".
+	Check func(*sim.World) (string, error)
+}
