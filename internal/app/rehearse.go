@@ -64,6 +64,8 @@ is not the plan's. What takes back a failed run's doings is not held to it.`
 // exitCode returns the process's exit code.
 func (c *command) exitCode(err error) int {
 	switch {
+	case errors.Is(err, errSpecs):
+		return 1
 	case !c.flags.rehearsal.on || !c.flags.rehearsal.detailed:
 		return failure.ExitCode(err)
 	case err != nil:

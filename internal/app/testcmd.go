@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/rehearsal"
@@ -31,6 +33,10 @@ import (
 type testFlags struct {
 	filter  spec.Filter
 	list    bool
+	shuffle bool
+	seed    int64
+	junit   string
+	tap     bool
 	timeout time.Duration
 }
 
@@ -45,7 +51,7 @@ func (c *command) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "test [PATH ...]", Short: "Run the specs of recipes", Long: testText,
 		Example: "  mepc-run test\n  mepc-run test spec/bluegreen_spec.lua --filter \"never healthy\"",
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.test(cmd.Context(), t, args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.test(cmd, t, args) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
@@ -59,11 +65,24 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&t.filter.Tags, "tags", nil, "run the tests whose names have one of these `TAGS`, as #tag")
 	f.StringSliceVar(&t.filter.Without, "exclude-tags", nil, "leave out the tests that have one of these `TAGS`")
 	f.BoolVar(&t.list, "list", false, "list the tests, and run none")
+	f.BoolVar(&t.shuffle, "shuffle", false, "draw the order of the tests, and say by which seed")
+	f.Var(parsed(&t.seed, positive), "seed", "draw the order of the tests by `N`, as --shuffle said")
+	f.StringVar(&t.junit, "junit", "", "write the results to `FILE`, as CI servers read them")
+	f.BoolVar(&t.tap, "tap", false, "print the results by the Test Anything Protocol")
 	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s)")
 }
 
+// errSpecs is the error of specs that failed: what failed was shown.
+var errSpecs = errors.New("specs failed")
+
 // test runs the specs in the given files and directories.
-func (c *command) test(ctx context.Context, t *testFlags, args []string) error {
+func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
+	if c.flags.json && t.tap {
+		return failure.New(failure.Usage, "--json and --tap exclude each other")
+	}
+	if t.shuffle && !cmd.Flags().Changed("seed") {
+		t.seed = clock.Wall{}.Now().UnixNano()%1_000_000 + 1
+	}
 	p, err := openProject()
 	if err != nil {
 		return err
@@ -73,14 +92,75 @@ func (c *command) test(ctx context.Context, t *testFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := c.specReport()
-	done := spec.Run(ctx, spec.Options{
-		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Done: out.file,
-	})
+	opts := spec.Options{
+		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed,
+	}
+	if t.list {
+		return c.listSpecs(cmd.Context(), opts)
+	}
+	return c.runSpecs(cmd.Context(), t, opts)
+}
+
+// runSpecs runs the specs and shows what came of them.
+func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options) error {
+	began := clock.Wall{}.Now()
+	printer, junit := c.specPrinter(t), &spec.JUnit{}
+	opts.Done = func(f *spec.File) {
+		printer.File(f)
+		junit.Add(f)
+	}
+	sum := spec.Count(spec.Run(ctx, opts))
+	sum.Duration, sum.Seed = clock.Wall{}.Now().Sub(began), t.seed
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return out.end(done)
+	if err := printer.End(sum); err != nil {
+		return failure.Wrap(failure.Output, innermost(err), "write results")
+	}
+	if t.junit != "" {
+		data, err := junit.Encode()
+		if err == nil {
+			err = writeFile(t.junit, data)
+		}
+		if err != nil {
+			return failure.Wrap(failure.Output, innermost(err), "--junit %s", t.junit)
+		}
+	}
+	switch {
+	case sum.Bad() > 0:
+		return shown{errSpecs}
+	case sum.Total() == 0:
+		return failure.New(failure.NotFound, "no test is chosen").WithHint("--list shows the tests, with their tags")
+	}
+	return nil
+}
+
+// specPrinter returns what shows the specs.
+func (c *command) specPrinter(t *testFlags) spec.Printer {
+	switch out := c.env.Stdout; {
+	case c.flags.json:
+		return &spec.JSON{Out: out}
+	case t.tap:
+		return &spec.TAP{Out: out}
+	default:
+		return &spec.Text{Out: out, Color: c.colors(out), Verbose: c.flags.verbose, Quiet: c.flags.quiet}
+	}
+}
+
+// listSpecs lists the tests, and runs none.
+func (c *command) listSpecs(ctx context.Context, opts spec.Options) error {
+	var broken error
+	for _, f := range spec.List(ctx, opts) {
+		if f.Err != nil && broken == nil {
+			broken = f.Err
+		}
+		for _, r := range f.Results {
+			if _, err := fmt.Fprintf(c.env.Stdout, "%s  %s\n", r.Where, printable(strings.Join(r.Names, " "))); err != nil {
+				return failure.Wrap(failure.Output, innermost(err), "write results")
+			}
+		}
+	}
+	return broken
 }
 
 // kit is what specs need of this program.

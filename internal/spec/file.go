@@ -63,6 +63,22 @@ func runFile(ctx context.Context, opts *Options, name string) *File {
 	return out
 }
 
+// listFile returns the tests of one file.
+func listFile(ctx context.Context, opts *Options, name string) *File {
+	f := &file{opts: opts, name: name, root: &block{}}
+	f.at = f.root
+	out := &File{Name: name}
+	if err := f.open(ctx); err != nil {
+		out.Err = failure.As(err)
+		return out
+	}
+	defer f.close()
+	for _, t := range f.root.chosen(opts.Filter) {
+		out.Results = append(out.Results, &Result{Names: t.names, Where: t.where})
+	}
+	return out
+}
+
 // open reads the file and runs its main chunk.
 func (f *file) open(ctx context.Context) error {
 	src, err := readFile(f.opts.Root, f.name)

@@ -55,3 +55,14 @@ func Run(ctx context.Context, opts Options) []*File {
 	wg.Wait()
 	return done
 }
+
+// List returns the tests that Run would run, without running them. They have
+// neither a status nor a duration.
+func List(ctx context.Context, opts Options) []*File {
+	var all []*File
+	for _, name := range opts.Files {
+		own := opts
+		all = append(all, listFile(ctx, &own, name))
+	}
+	return all
+}

@@ -1,0 +1,59 @@
+package spec
+
+import (
+	"fmt"
+	"time"
+)
+
+// Sum counts what came of specs.
+type Sum struct {
+	Passed, Failed, Broken, Pending int
+	Files                           int
+	Seed                            int64 // that the order was drawn from; 0: as the tests stand
+	Duration                        time.Duration
+}
+
+// Count sums up files. One that could not be run is an error.
+func Count(files []*File) Sum {
+	s := Sum{Files: len(files)}
+	for _, f := range files {
+		if f.Err != nil {
+			s.Broken++
+		}
+		for _, r := range f.Results {
+			switch r.Status {
+			case Passed:
+				s.Passed++
+			case Failed:
+				s.Failed++
+			case Broken:
+				s.Broken++
+			case Pending:
+				s.Pending++
+			}
+		}
+	}
+	return s
+}
+
+// Bad returns how many failed.
+func (s Sum) Bad() int { return s.Failed + s.Broken }
+
+// Total returns how many there are.
+func (s Sum) Total() int { return s.Bad() + s.Passed + s.Pending }
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Printer shows what comes of specs.
+type Printer interface {
+	// File shows what came of a file. Files come in their order.
+	File(*File)
+	// End shows the sum of it all. Its error says that something could not be
+	// written.
+	End(Sum) error
+}
