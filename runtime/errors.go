@@ -30,6 +30,7 @@ func (r *Run) errorObject(e *Error) lua.LValue {
 	set("message", r.scrub.Clean(e.Message))
 	set("hint", e.Hint)
 	set("where", e.Where)
+	set("state", r.scrub.Clean(e.State))
 	set("details", r.scrub.Clean(e.Details))
 	t.RawSetString("retryable", lua.LBool(e.Retryable))
 	mt := r.newTable()

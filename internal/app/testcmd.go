@@ -37,6 +37,7 @@ type testFlags struct {
 	seed    int64
 	junit   string
 	tap     bool
+	update  bool
 	timeout time.Duration
 }
 
@@ -69,6 +70,7 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.Var(parsed(&t.seed, positive), "seed", "draw the order of the tests by `N`, as --shuffle said")
 	f.StringVar(&t.junit, "junit", "", "write the results to `FILE`, as CI servers read them")
 	f.BoolVar(&t.tap, "tap", false, "print the results by the Test Anything Protocol")
+	f.BoolVar(&t.update, "update", false, "write the plans that run:matches_golden compares with")
 	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s)")
 }
 
@@ -94,6 +96,9 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	}
 	opts := spec.Options{
 		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed,
+	}
+	if t.update {
+		opts.Update = p.write
 	}
 	if t.list {
 		return c.listSpecs(cmd.Context(), opts)
@@ -168,12 +173,12 @@ func (c *command) kit(p *project) spec.Kit {
 	hosts := &hosts{command: c, known: map[string]*runtime.Host{}}
 	return spec.Kit{
 		Modules: modules(nil, std.Options{}), Library: recipes.FS, Cache: &c.compiled,
-		Stage: func(state *sim.State, routers []string) (*rehearsal.Stage, error) {
+		Stage: func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error) {
 			host, err := hosts.of(routers)
 			if err != nil {
 				return nil, err
 			}
-			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host})
+			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire})
 		},
 		Recipe: p.recipe,
 		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
@@ -233,6 +238,17 @@ func openProject() (*project, error) {
 }
 
 func (p *project) close() { _ = p.root.Close() } // it was only read
+
+// write writes a file of the project, and its directory.
+func (p *project) write(name string, data []byte) error {
+	if err := p.root.Mkdir(path.Dir(name), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return failure.Wrap(failure.Output, innermost(err), "--update %s", name)
+	}
+	if err := p.root.WriteFile(name, data, 0o644); err != nil {
+		return failure.Wrap(failure.Output, innermost(err), "--update %s", name)
+	}
+	return nil
+}
 
 // specSuffix is what the name of a spec file ends in.
 const specSuffix = "_spec.lua"

@@ -28,6 +28,8 @@ type Options struct {
 	Strict bool
 	// Missing is told of a server that the world does not have; nil: nobody is.
 	Missing func(engine.Need)
+	// Wire carries what the clients send; nil: straight to the world. See Faults.
+	Wire engine.Wire
 }
 
 // Stage is a simulated world with everything that a recipe needs to run in it.
@@ -50,7 +52,7 @@ func New(state *sim.State, opts Options) (*Stage, error) {
 		return nil, failure.New(failure.Invalid, "%s: %s", opts.Source, err)
 	}
 	s := &Stage{World: world, Host: opts.Host, source: opts.Source, state: state}
-	stage := engine.Stage{Missing: opts.Missing}
+	stage := engine.Stage{Missing: opts.Missing, Wire: opts.Wire}
 	if !opts.Strict {
 		stage.Assume = s.Assume
 	}

@@ -242,10 +242,27 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 	if r.Status == Pending {
 		r.Reason = f.running.pending
 	}
+	if r.Status == Passed {
+		r.fail(f.idle(f.worlds[worlds:]))
+	}
 	f.running = nil
 	f.closeWorlds(worlds)
 	r.Output, r.Duration = f.output, clock.Wall{}.Now().Sub(began)
 	return r
+}
+
+// idle is the error of a fault that a test has planted and that never happened:
+// it has tested nothing.
+func (f *file) idle(worlds []*World) *runtime.Error {
+	for _, w := range worlds {
+		for _, fault := range w.faults.Idle() {
+			e := failure.New(failure.Script, "the fault of %s never happened: no run came to such a call", fault.Op).
+				WithHint("run.effects and mepc-run test -v show what a run does; w:heal() takes a fault back")
+			e.Where, e.Cause = fault.Where, errAssertion
+			return e
+		}
+	}
+	return nil
 }
 
 // settle runs a block's setup once. Its error is that of each test of the block.

@@ -42,7 +42,7 @@ type Effect struct {
 func (r *Rehearsed) String() string { return "run of " + r.name }
 
 func runType() runtime.Type {
-	return runtime.Type{Name: "run", Of: (*Rehearsed)(nil), Doc: "What came of w:run."}
+	return runtime.Type{Name: "run", Of: (*Rehearsed)(nil), Doc: "What came of w:run.", Funcs: []runtime.Func{goldenFunc()}}
 }
 
 type runArgs struct {
@@ -58,6 +58,8 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 	var notes noted
 	var r *rehearsal.Run
 	c.Block(func(ctx context.Context) {
+		w.faults.Switch(true)
+		defer w.faults.Switch(false)
 		r, err = w.stage.Run(ctx, a.Recipe, recipe, runtime.RunOptions{
 			Params: a.Params, Seed: 1, Sinks: []runtime.Sink{&notes}, Print: notes.add,
 		})

@@ -25,8 +25,8 @@ type Kit struct {
 	// the types of the others, for the connections of a world.
 	Modules []runtime.Module
 	// Stage furnishes a world for recipes, which are told of the routers with those
-	// URLs.
-	Stage func(state *sim.State, routers []string) (*rehearsal.Stage, error)
+	// URLs. wire carries what their clients send.
+	Stage func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error)
 	// Recipe finds a recipe by the name that a spec gives it.
 	Recipe func(h *runtime.Host, name string) (*runtime.Recipe, error)
 	// Connect returns what the modules docker and redis connect to in a world.
@@ -47,6 +47,8 @@ type Options struct {
 	Limits  runtime.Limits // of a spec's state; Steps are for each of its functions
 	Timeout time.Duration  // of each function of a spec, in real time; 0: thirty seconds
 	Jobs    int            // how many files at once; 0: as many as there are processors
+	// Update writes a golden plan, by its name in Root; nil: they are compared.
+	Update func(name string, data []byte) error
 	// Done is told of each file when it is done, in the order of Files.
 	Done func(*File)
 }

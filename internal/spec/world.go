@@ -18,8 +18,9 @@ type World struct {
 	Docker any `lua:"docker" type:"docker.engine" doc:"a connection to the world's engine: its methods are the functions of docker"`
 	Redis  any `lua:"redis" type:"redis" doc:"a connection to the world's Redis: any command is a method"`
 
-	file  *file
-	stage *rehearsal.Stage
+	file   *file
+	stage  *rehearsal.Stage
+	faults rehearsal.Faults
 }
 
 // String names the object in messages.
@@ -49,7 +50,7 @@ func worldFunc() runtime.Func {
 func worldType() runtime.Type {
 	return runtime.Type{
 		Name: "world", Of: (*World)(nil), Doc: "A simulated world. Its time stands until a run waits, or w:advance is called.",
-		Funcs: []runtime.Func{
+		Funcs: append([]runtime.Func{
 			{
 				Name: "run",
 				Doc: "Runs a recipe in the world, with the parameters given: a file of the project, or a recipe that mepc-run brings. " +
@@ -83,7 +84,7 @@ assert.is_nil(run.error)`,
 					return w.stage.World.Clock().Now(), nil
 				}),
 			},
-		},
+		}, troubles()...),
 	}
 }
 
@@ -102,13 +103,12 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 	}
 	known := routers(state)
 	state.Routers = append(state.Routers, sim.Router{Address: askHere})
-	stage, err := f.opts.Stage(state, known)
-	if err != nil {
+	w := &World{file: f}
+	if w.stage, err = f.opts.Stage(state, known, &w.faults); err != nil {
 		return nil, err
 	}
-	w := &World{file: f, stage: stage}
 	f.worlds = append(f.worlds, w)
-	c.Block(func(ctx context.Context) { w.Docker, w.Redis, err = f.opts.Connect(ctx, stage.Clients) })
+	c.Block(func(ctx context.Context) { w.Docker, w.Redis, err = f.opts.Connect(ctx, w.stage.Clients) })
 	return w, err
 }
 

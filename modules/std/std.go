@@ -70,7 +70,7 @@ undo:cancel()`,
 				Name: "try",
 				Doc: "Calls a function and hands an error over instead of raising it. Limits and interrupts are not handed over: " +
 					"they end the run.",
-				Returns: "the function's first result and nil, or nil and the error: a table with kind, op, target, message, hint, retryable, where and details",
+				Returns: "the function's first result and nil, or nil and the error: a table with kind, op, target, message, hint, state, retryable, where and details",
 				Example: `local value, err = try(function() fail("no luck", {hint="try again"}) end)
 assert(value == nil and err.kind == "script" and err.hint == "try again")`,
 				Call: runtime.Inline((*Std).try),

@@ -1,0 +1,258 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// Fault is what goes wrong with calls of one function: on the wire, so that what
+// the modules make of it is what they would make of it on a network.
+type Fault struct {
+	Op     string // the function, such as docker.start; redis.linsert is a command
+	Target string // only calls to it; empty: all
+	Nth    int    // only this one of them, from 1; 0: all
+	After  int    // not the first so many of them
+	// Kind is how the server, or the network, says no: one of FaultKinds. Nothing
+	// is done. Empty: the call is done, and its reply lost.
+	Kind    failure.Kind
+	Message string // in the server's words; empty: one that such a server has
+	Where   string // who planted it, for people
+}
+
+// FaultKinds are the kinds of error that a Fault can have.
+var FaultKinds = []failure.Kind{
+	failure.Conflict, failure.NotFound, failure.Refused, failure.Invalid, failure.Auth, failure.Unavailable, failure.Timeout,
+}
+
+// statuses are an engine's answers by kind.
+var statuses = map[failure.Kind]struct {
+	code int
+	text string
+}{
+	failure.Conflict: {http.StatusConflict, "Conflict: a fault of the spec"},
+	failure.NotFound: {http.StatusNotFound, "No such thing: a fault of the spec"},
+	failure.Refused:  {http.StatusInternalServerError, "a fault of the spec"},
+	failure.Invalid:  {http.StatusBadRequest, "a fault of the spec: bad parameter"},
+	failure.Auth:     {http.StatusUnauthorized, "a fault of the spec: unauthorized"},
+}
+
+// answers are those of Redis.
+var answers = map[failure.Kind]string{
+	failure.Conflict: "WRONGTYPE Operation against a key holding the wrong kind of value",
+	failure.NotFound: "ERR no such key", failure.Refused: "OOM command not allowed when used memory > 'maxmemory'.",
+	failure.Invalid: "ERR syntax error", failure.Auth: "NOPERM this user has no permissions to run this command",
+}
+
+// Faults is a wire on which calls fail while it is switched on. The zero value is
+// off, and carries everything on.
+type Faults struct {
+	mu      sync.Mutex
+	on      bool
+	planted []*planted
+}
+
+// Switch switches the faults on or off.
+func (f *Faults) Switch(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on = on
+}
+
+// planted is a fault with the calls that it has seen.
+type planted struct {
+	Fault
+	seen   map[*effect.Op]int // which one of the calls it is
+	lost   map[*effect.Op]bool
+	struck bool // it has happened
+}
+
+// Plant adds a fault.
+func (f *Faults) Plant(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.planted = append(f.planted, &planted{Fault: fault, seen: map[*effect.Op]int{}, lost: map[*effect.Op]bool{}})
+}
+
+// Clear takes all faults out.
+func (f *Faults) Clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.planted = nil
+}
+
+// Idle returns the faults that have not happened.
+func (f *Faults) Idle() []Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var idle []Fault
+	for _, p := range f.planted {
+		if !p.struck {
+			idle = append(idle, p.Fault)
+		}
+	}
+	return idle
+}
+
+// of returns the fault of a request, or nil. command is the Redis command, if it
+// is one. A lost reply is that of the call's first write, and no other.
+func (f *Faults) of(ctx context.Context, write bool, commands ...string) *Fault {
+	op := effect.Current(ctx)
+	if op == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.on {
+		return nil
+	}
+	for _, p := range f.planted {
+		if !p.matches(op, commands) {
+			continue
+		}
+		if p.seen[op] == 0 {
+			p.seen[op] = len(p.seen) + 1
+		}
+		if n := p.seen[op]; p.Nth != 0 && n != p.Nth || n <= p.After {
+			continue
+		}
+		p.struck = true
+		if p.Kind == "" || p.Kind == failure.Timeout {
+			if p.lost[op] || !write && op.Class.Mutates() {
+				continue
+			}
+			p.lost[op] = true
+		}
+		return &p.Fault
+	}
+	return nil
+}
+
+func (p *planted) matches(op *effect.Op, commands []string) bool {
+	if p.Target != "" && p.Target != op.Target {
+		return false
+	}
+	if p.Op == op.Name {
+		return true
+	}
+	command, ok := strings.CutPrefix(p.Op, "redis.")
+	if !ok {
+		return false
+	}
+	for _, c := range commands {
+		if strings.EqualFold(c, command) {
+			return true
+		}
+	}
+	return false
+}
+
+// Engine implements engine.Wire.
+func (f *Faults) Engine(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	fault := f.of(req.Context(), req.Method != http.MethodGet && req.Method != http.MethodHead)
+	if fault == nil {
+		return next.RoundTrip(req)
+	}
+	if s, ok := statuses[fault.Kind]; ok {
+		if fault.Message != "" {
+			s.text = fault.Message
+		}
+		return refusal(req, s.code, s.text), nil
+	}
+	return nil, fault.network("unix", func() error {
+		resp, err := next.RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	})
+}
+
+// HTTP implements engine.Wire.
+func (f *Faults) HTTP(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	fault := f.of(req.Context(), true)
+	if fault == nil {
+		return next.RoundTrip(req)
+	}
+	return nil, fault.network("tcp", func() error {
+		resp, err := next.RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	})
+}
+
+// Redis implements engine.Wire.
+func (f *Faults) Redis(ctx context.Context, cmds []redis.Cmder, next func() error) error {
+	var names []string
+	write := false
+	for _, c := range cmds {
+		names = append(names, c.Name())
+		write = write || !readOnly[strings.ToLower(c.Name())]
+	}
+	fault := f.of(ctx, write, names...)
+	if fault == nil {
+		return next()
+	}
+	if text, ok := answers[fault.Kind]; ok {
+		if fault.Message != "" {
+			text = fault.Message
+		}
+		return answer(text)
+	}
+	if fault.Kind == failure.Unavailable {
+		return &engine.DialError{Addr: "the simulated Redis", Err: fault.network("tcp", next)}
+	}
+	return fault.network("tcp", next)
+}
+
+// readOnly are commands of a transaction's preparation: the reply that is lost is
+// that of its write.
+var readOnly = map[string]bool{
+	"watch": true, "unwatch": true, "multi": true, "get": true, "lrange": true, "exists": true, "hello": true, "client": true, "type": true,
+}
+
+// answer is what Redis says.
+type answer string
+
+func (a answer) Error() string { return string(a) }
+
+// RedisError makes it a redis.Error.
+func (answer) RedisError() {}
+
+// network is what a network says: nobody takes the connection, or the reply to a
+// call that was done does not come.
+func (f *Fault) network(network string, do func() error) error {
+	if f.Kind == failure.Unavailable {
+		return &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	if f.Kind == failure.Timeout {
+		return context.DeadlineExceeded
+	}
+	return io.ErrUnexpectedEOF
+}
+
+// refusal is an engine's answer that says no.
+func refusal(req *http.Request, code int, text string) *http.Response {
+	message, _ := json.Marshal(text) // a string always can be
+	body := `{"message":` + string(message) + `}`
+	return &http.Response{
+		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+	}
+}

@@ -1,0 +1,56 @@
+package spec
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/runtime"
+)
+
+func goldenFunc() runtime.Func {
+	return runtime.Func{
+		Name: "matches_golden",
+		Doc: "The plan of the run is the one that is kept in the file golden/NAME.plan beside the spec. mepc-run test --update writes " +
+			"the file; it is to be read, and committed. The recipe's hash is left out.",
+		Raises:  []runtime.Kind{failure.Script},
+		Example: `run:matches_golden("bluegreen-first")`,
+		Call:    runtime.Inline((*Rehearsed).matchesGolden),
+	}
+}
+
+type goldenArgs struct {
+	Name string `lua:"name,pos,required" doc:"the plan's name: letters, digits, - and _"`
+}
+
+var goldenName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]+$`) })
+
+var recipeHash = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^  recipe sha256:[0-9a-f]+\n`) })
+
+func (r *Rehearsed) matchesGolden(c *runtime.Call, a *goldenArgs) (runtime.None, error) {
+	if !goldenName().MatchString(a.Name) {
+		return runtime.None{}, failure.New(failure.Invalid, "%q is no name of a plan: it has letters, digits, - and _", a.Name)
+	}
+	f := r.world.file
+	name := path.Join(path.Dir(f.name), "golden", a.Name+".plan")
+	got := recipeHash().ReplaceAllString(r.Plan, "")
+	if f.opts.Update != nil {
+		return runtime.None{}, f.opts.Update(name, []byte(got))
+	}
+	want, err := readFile(f.opts.Root, name)
+	v := verdict{holds: string(want) == got}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		v.unmet, v.details = "there is no "+name, "mepc-run test --update writes it; read it, and commit it"
+	case err != nil:
+		return runtime.None{}, err
+	default:
+		v.unmet = "the plan differs from " + name + ", which is (-)"
+		v.details = diff(strings.Split(string(want), "\n"), strings.Split(got, "\n"))
+	}
+	return runtime.None{}, v.err(c, false)
+}
