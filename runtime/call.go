@@ -38,6 +38,9 @@ func (c *Call) Where() string {
 	return c.where
 }
 
+// Excerpt returns the lines around a position such as "lib/health.lua:12".
+func (c *Call) Excerpt(where string) string { return c.run.excerpt(where) }
+
 // Sleep waits on the run's clock while other branches go on.
 func (c *Call) Sleep(d time.Duration) error {
 	if c.run.early {

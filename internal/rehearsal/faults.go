@@ -105,8 +105,8 @@ func (f *Faults) Idle() []Fault {
 	return idle
 }
 
-// of returns the fault of a request, or nil. command is the Redis command, if it
-// is one. A lost reply is that of the call's first write, and no other.
+// of returns the fault of a request, or nil. commands are the Redis commands, if it
+// is such. A lost reply is that of the call's first write, and no other.
 func (f *Faults) of(ctx context.Context, write bool, commands ...string) *Fault {
 	op := effect.Current(ctx)
 	if op == nil {
@@ -127,13 +127,16 @@ func (f *Faults) of(ctx context.Context, write bool, commands ...string) *Fault 
 		if n := p.seen[op]; p.Nth != 0 && n != p.Nth || n <= p.After {
 			continue
 		}
-		p.struck = true
+		if p.Kind != failure.Unavailable && !write && op.Class.Mutates() {
+			continue // a look before or after it
+		}
 		if p.Kind == "" || p.Kind == failure.Timeout {
-			if p.lost[op] || !write && op.Class.Mutates() {
+			if p.lost[op] {
 				continue
 			}
 			p.lost[op] = true
 		}
+		p.struck = true
 		return &p.Fault
 	}
 	return nil
@@ -161,7 +164,7 @@ func (p *planted) matches(op *effect.Op, commands []string) bool {
 // Engine implements engine.Wire.
 func (f *Faults) Engine(req *http.Request, next http.RoundTripper) (*http.Response, error) {
 	fault := f.of(req.Context(), req.Method != http.MethodGet && req.Method != http.MethodHead)
-	if fault == nil {
+	if fault == nil || strings.HasSuffix(req.URL.Path, "/_ping") {
 		return next.RoundTrip(req)
 	}
 	if s, ok := statuses[fault.Kind]; ok {
@@ -253,6 +256,6 @@ func refusal(req *http.Request, code int, text string) *http.Response {
 	body := `{"message":` + string(message) + `}`
 	return &http.Response{
 		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+		Header: http.Header{"Content-Type": {"application/json"}, "Api-Version": {"1.41"}, "Server": {"Docker/20.10.24 (linux)"}}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
 	}
 }

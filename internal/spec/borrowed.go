@@ -48,7 +48,13 @@ func (f *file) borrowed() []runtime.Module {
 		}
 		all = append(all, m)
 	}
-	return all
+	return append(all, runtime.Module{
+		Name: "io", Doc: "Is not there.", Self: &nothing{},
+		Words: func(string) (*runtime.Func, error) {
+			return nil, failure.New(failure.Denied, "a spec opens no files").
+				WithHint("require loads Lua files of the project, run:matches_golden compares with one")
+		},
+	})
 }
 
 // nothing is the receiver of refused functions.
@@ -59,18 +65,16 @@ type anyArgs struct {
 }
 
 func refused(module string, f runtime.Func) runtime.Func {
-	name, hint := f.Name, notHere[module]
+	hint := notHere[module]
 	if module == "" {
-		hint = notHere[name]
-	} else {
-		name = module + "." + name
+		hint = notHere[f.Name]
 	}
 	if hint == "" {
 		hint = "it belongs to recipes: w:run(\"recipe.lua\") runs one"
 	}
 	f.Class = runtime.Pure
 	f.Call = runtime.Inline(func(_ any, _ *runtime.Call, _ *anyArgs) (runtime.None, error) {
-		return runtime.None{}, failure.New(failure.Denied, "%s: a spec reaches no server and does not wait; it acts in worlds", name).WithHint("%s", hint)
+		return runtime.None{}, failure.New(failure.Denied, "a spec reaches no server and does not wait: it acts in worlds").WithHint("%s", hint)
 	})
 	return f
 }

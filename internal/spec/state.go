@@ -19,7 +19,7 @@ import (
 func stateOf(table any) (*sim.State, error) {
 	given, ok := table.(map[string]any)
 	if !ok {
-		return nil, failure.New(failure.Invalid, "world takes a table with names, such as images={...}, got a list")
+		return nil, failure.New(failure.Invalid, "a table with names expected, such as images={...}, got a list")
 	}
 	ofState, ofEngine := keys(reflect.TypeFor[sim.State]()), keys(reflect.TypeFor[sim.EngineState]())
 	state, engine := map[string]any{"mepc_world": sim.Format}, map[string]any{}
@@ -37,13 +37,13 @@ func stateOf(table any) (*sim.State, error) {
 				}
 			}
 			slices.Sort(known)
-			return nil, failure.New(failure.Invalid, "world: unknown key %q%s", key, runtime.DidYouMean(key, known)).
+			return nil, failure.New(failure.Invalid, "unknown key %q%s", key, runtime.DidYouMean(key, known)).
 				WithHint("it takes the keys of a world file: %s", strings.Join(known, ", "))
 		}
 	}
 	if len(engine) > 0 {
 		if state["engines"] != nil {
-			return nil, failure.New(failure.Invalid, "world: engines={...} and the keys of one engine exclude each other")
+			return nil, failure.New(failure.Invalid, "engines={...} and the keys of one engine exclude each other")
 		}
 		state["engines"] = []any{engine}
 	}
@@ -53,7 +53,7 @@ func stateOf(table any) (*sim.State, error) {
 	}
 	s, err := sim.Decode(data)
 	if err != nil {
-		return nil, failure.New(failure.Invalid, "world: %s", linePrefix().ReplaceAllString(err.Error(), ""))
+		return nil, failure.New(failure.Invalid, "%s", linePrefix().ReplaceAllString(err.Error(), ""))
 	}
 	return s, nil
 }

@@ -100,6 +100,7 @@ func (f *file) describe(c *runtime.Call, a *blockArgs) (runtime.None, error) {
 	defer func() { f.at = outer }()
 	_, err := a.Fn.Call(c)
 	if e := runtime.Catch(err); e != nil {
+		e.Excerpt = c.Excerpt(e.Where)
 		b.broken = &Result{Names: b.names, Where: b.where, Status: Broken, Err: e}
 		return runtime.None{}, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
@@ -105,6 +106,9 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 	state.Routers = append(state.Routers, sim.Router{Address: askHere})
 	w := &World{file: f}
 	if w.stage, err = f.opts.Stage(state, known, &w.faults); err != nil {
+		if e := failure.As(err); e != nil {
+			_, e.Message, _ = strings.Cut(e.Message, "simulated world: ")
+		}
 		return nil, err
 	}
 	f.worlds = append(f.worlds, w)
