@@ -76,8 +76,8 @@ func (c *command) root() *cobra.Command {
 		Use:   "mepc-run RECIPE [name=value ...]",
 		Short: "Run deployment recipes written in Lua against Docker engines and Redis",
 		Long: `mepc-run runs a recipe: a Lua script that deploys to Docker engines and switches
-traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings: bluegreen,
-talk.`,
+traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
+` + nameList() + ".",
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

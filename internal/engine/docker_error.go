@@ -32,7 +32,9 @@ func (x *Exchange) Failure(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil && (known == nil || known == failure.As(context.Cause(ctx))):
-		return x.ended(ctx, sent)
+		return x.ended(context.Cause(ctx), sent)
+	case known == nil && errors.Is(err, context.DeadlineExceeded): // on the clock of a rehearsal
+		return x.ended(err, sent)
 	case known != nil:
 		return err
 	case wire != nil:
@@ -52,8 +54,7 @@ func (x *Exchange) Failure(ctx context.Context, err error) error {
 func words(err error) string { return strings.TrimPrefix(err.Error(), daemonPrefix) }
 
 // ended says that the run, or its patience, ended before the call.
-func (x *Exchange) ended(ctx context.Context, sent bool) error {
-	cause := context.Cause(ctx)
+func (x *Exchange) ended(cause error, sent bool) error {
 	known := failure.As(cause)
 	if known == nil {
 		if !errors.Is(cause, context.DeadlineExceeded) {

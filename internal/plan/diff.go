@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -221,27 +222,52 @@ func backends(k *sim.RedisKey) []string {
 	return k.List
 }
 
-// listLines returns the entries of a list that go and come, and those that stay.
-// One that stands several times counts as often.
+// listLines returns the entries of a list that stay, then those that go, come, or
+// stand there another number of times.
 func listLines(was, is []string) []string {
-	left := slices.Clone(was)
-	var stay, come []string
-	for _, v := range is {
-		if i := slices.Index(left, v); i >= 0 {
-			left = slices.Delete(left, i, i+1)
-			stay = append(stay, "  "+v)
-		} else {
-			come = append(come, "+ "+v)
+	before, after := counts(was), counts(is)
+	var stay, leave, come []string
+	for _, v := range unique(append(slices.Clone(is), was...)) {
+		switch n, m := before[v], after[v]; {
+		case n == m:
+			stay = append(stay, "  "+times(v, n))
+		case m == 0:
+			leave = append(leave, "- "+times(v, n))
+		case n == 0:
+			come = append(come, "+ "+times(v, m))
+		default:
+			come = append(come, fmt.Sprintf("~ %s x%d -> x%d", v, n, m))
 		}
 	}
-	var lines []string
-	for _, v := range left {
-		lines = append(lines, "- "+v)
+	if len(leave)+len(come) == 0 && !slices.Equal(was, is) {
+		come = append(come, "  in another order")
 	}
-	if len(left)+len(come) == 0 && !slices.Equal(was, is) {
-		lines = append(lines, "  in another order")
+	return slices.Concat(stay, leave, come)
+}
+
+// times is v with how often it stands there, when that is more than once.
+func times(v string, n int) string {
+	if n == 1 {
+		return v
 	}
-	return slices.Concat(stay, lines, come)
+	return fmt.Sprintf("%s x%d", v, n)
+}
+
+func counts(list []string) map[string]int {
+	n := make(map[string]int, len(list))
+	for _, v := range list {
+		n[v]++
+	}
+	return n
+}
+
+func unique(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(v string) bool {
+		again := seen[v]
+		seen[v] = true
+		return again
+	})
 }
 
 // ours reports whether a key holds nothing but routing and mepc-run's own notes.
@@ -280,5 +306,12 @@ func valueText(k *sim.RedisKey) string {
 	case k.Set != nil:
 		return "{" + strings.Join(slices.Sorted(slices.Values(k.Set)), ", ") + "}"
 	}
-	return fmt.Sprintf("%v %v %v", k.Hash, k.ZSet, k.Stream) // fmt sorts maps
+	if k.Hash != nil {
+		var fields []string
+		for _, f := range slices.Sorted(maps.Keys(k.Hash)) {
+			fields = append(fields, f+"="+k.Hash[f])
+		}
+		return "{" + strings.Join(fields, ", ") + "}"
+	}
+	return fmt.Sprintf("%v %v", k.ZSet, k.Stream) // fmt sorts maps
 }

@@ -198,8 +198,9 @@ func TestSymbolsStandForWhatTheWorldChose(t *testing.T) {
 func TestListLinesCountWeights(t *testing.T) {
 	for name, tc := range map[string]struct{ was, is, want []string }{
 		"a switch":      {[]string{"a", "x"}, []string{"a", "y"}, []string{"  a", "- x", "+ y"}},
-		"a weight less": {[]string{"a", "x", "x"}, []string{"a", "x"}, []string{"  a", "  x", "- x"}},
-		"a weight more": {[]string{"a", "x"}, []string{"a", "x", "x"}, []string{"  a", "  x", "+ x"}},
+		"a weight less": {[]string{"a", "x", "x"}, []string{"a", "x"}, []string{"  a", "~ x x2 -> x1"}},
+		"a weight more": {[]string{"a", "x"}, []string{"a", "x", "x"}, []string{"  a", "~ x x1 -> x2"}},
+		"weights":       {[]string{"a", "x", "x"}, []string{"a", "y", "y", "x", "x"}, []string{"  a", "  x x2", "+ y x2"}},
 		"first":         {nil, []string{"a", "x"}, []string{"+ a", "+ x"}},
 		"order":         {[]string{"a", "x", "y"}, []string{"a", "y", "x"}, []string{"  a", "  y", "  x", "  in another order"}},
 	} {

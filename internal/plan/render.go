@@ -199,8 +199,13 @@ func (r *renderer) effect(e *Effect, indent int, label string) {
 	}
 	r.line(indent, text)
 	if strings.HasPrefix(e.Op, "redis.") {
-		for _, a := range e.Args {
-			r.line(indent+4, r.paint(dimOn, visible(a.Value)))
+		for i := 0; i < len(e.Args); {
+			n := 1 // a weight is a command given so many times
+			for i+n < len(e.Args) && e.Args[i+n].Value == e.Args[i].Value {
+				n++
+			}
+			r.line(indent+4, r.paint(dimOn, visible(times(e.Args[i].Value, n))))
+			i += n
 		}
 	} else if text := argsText(e.Args); text != "" {
 		r.line(indent+4, r.paint(dimOn, visible(text)))

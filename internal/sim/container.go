@@ -58,6 +58,7 @@ type ctr struct {
 	healthLog   []healthChange // what is still to come
 	failing     int
 	dies        time.Time // when it exits by itself; zero: it does not
+	dieCode     int       // with which exit code
 	restartAt   time.Time // when its restart policy starts it again
 	nextRestart time.Duration
 	logs        []logLine

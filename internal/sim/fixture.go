@@ -95,6 +95,9 @@ type Behaviour struct {
 	// Logs are printed at each start: one line each, on stdout, or on stderr
 	// when the line begins with "stderr: ".
 	Logs []string `json:"logs,omitempty"`
+	// Commands are what containers do that run this command line, such as
+	// "/app migrate", in place of the image's: print, and exit after the delay.
+	Commands map[string]ExecResult `json:"commands,omitempty"`
 	// Exec are the results of docker exec by command line, such as "/app -check".
 	// "*" is every other command. Without either the call is not modelled.
 	Exec map[string]ExecResult `json:"exec,omitempty"`

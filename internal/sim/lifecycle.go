@@ -44,7 +44,7 @@ func (e *Engine) advance(c *ctr, at time.Time) {
 		}
 	}
 	if isDue(c.dies, at) {
-		e.die(c, at, c.behaviour.ExitCode)
+		e.die(c, at, c.dieCode)
 	}
 }
 
@@ -90,14 +90,13 @@ func (e *Engine) start(c *ctr, now time.Time) error {
 	c.pid = 1000 + e.seq
 	c.status, c.started, c.exitCode, c.errText = running, now, 0, ""
 	c.byHand, c.restartAt = false, never
-	c.dies = never
 	b := c.behaviour
-	if b.ExitOnStart {
-		c.dies = now
-	} else if b.DiesAfter > 0 {
-		c.dies = now.Add(b.DiesAfter.Std())
+	c.dies, c.dieCode = c.lasts(now)
+	said := b.Logs
+	if job, ok := c.job(); ok {
+		said = job.lines()
 	}
-	for _, text := range b.Logs {
+	for _, text := range said {
 		text, stderr := strings.CutPrefix(text, "stderr: ")
 		c.print(logLine{at: now, stderr: stderr, text: text})
 	}
@@ -108,7 +107,7 @@ func (e *Engine) start(c *ctr, now time.Time) error {
 	}
 	e.emitContainer(c, now, "start")
 	if isDue(c.dies, now) {
-		e.die(c, now, b.ExitCode)
+		e.die(c, now, c.dieCode)
 	}
 	e.reschedule()
 	return nil

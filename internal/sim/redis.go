@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sort"
 	"strconv"
 	"sync"
@@ -252,5 +253,5 @@ func (s *store) list(key string) []string {
 	if err != nil {
 		return nil
 	}
-	return l
+	return slices.Clone(l) // LINSERT writes into it
 }

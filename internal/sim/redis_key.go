@@ -3,6 +3,8 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -68,10 +70,12 @@ func readKey(db *miniredis.RedisDB, name string) (k RedisKey, err error) {
 		k.String = &s
 	case "list":
 		k.List, err = db.List(name)
+		k.List = slices.Clone(k.List) // LINSERT writes into it
 	case "set":
 		k.Set, err = db.Members(name)
 	case "zset":
 		k.ZSet, err = db.SortedSet(name)
+		k.ZSet = maps.Clone(k.ZSet)
 	case "hash":
 		var fields []string
 		fields, err = db.HKeys(name)

@@ -65,10 +65,10 @@ func (e *Engine) restoreRunning(s *Container, box *ctr, now time.Time) error {
 		return err
 	}
 	hc, b := box.config.Healthcheck, box.behaviour
-	if b.DiesAfter > 0 {
+	if _, job := box.job(); job || b.DiesAfter > 0 {
 		// It is said to run: what was before now did not kill it.
-		if box.dies = box.started.Add(b.DiesAfter.Std()); !box.dies.After(now) {
-			box.dies = now.Add(b.DiesAfter.Std())
+		if box.dies, box.dieCode = box.lasts(box.started); !box.dies.After(now) {
+			box.dies, box.dieCode = box.lasts(now)
 		}
 	}
 	if !hasCheck(hc) {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/sim"
 )
@@ -206,6 +209,24 @@ func TestRedisGoesAwayAndComesBack(t *testing.T) {
 	}
 	if got, err := rdb.LRange(ctx, "frontend:app", 0, -1).Result(); err != nil || len(got) != 2 {
 		t.Errorf("after a restart from its last snapshot: %v %v", got, err)
+	}
+}
+
+func TestAStateStaysAsItWas(t *testing.T) {
+	w := newWorld(t)
+	rdb := redisClient(t, w)
+	ctx := t.Context()
+	rdb.RPush(ctx, "l", "id", "a", "b", "c", "d", "e")
+	rdb.LTrim(ctx, "l", 0, 1) // leaves room behind
+	rdb.ZAdd(ctx, "z", redis.Z{Score: 1, Member: "m"})
+	before, err := w.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb.LInsertAfter(ctx, "l", "id", "new")
+	rdb.ZAdd(ctx, "z", redis.Z{Score: 2, Member: "m"})
+	if got := before.Redis["l"].List; !slices.Equal(got, []string{"id", "a"}) || before.Redis["z"].ZSet["m"] != 1 {
+		t.Errorf("the state from before is now %v, %v", got, before.Redis["z"].ZSet)
 	}
 }
 

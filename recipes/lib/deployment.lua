@@ -6,9 +6,11 @@
 local address = require("lib.address")
 local claim = require("lib.claim")
 local frontend = require("lib.frontend")
+local marks = require("lib.marks")
 local old = require("lib.old")
 local prune = require("lib.prune")
 local release = require("lib.release")
+local split = require("lib.split")
 local traffic = require("lib.traffic")
 
 local M = {}
@@ -46,19 +48,12 @@ function M.params(more)
 end
 
 -- Looks what is wanted and what is there, and claims the app unless nothing is to
--- be done. `p` are the values of M.params. Returns the deployment: {p, engine,
--- store, new (the release), from (the backends now), settled (nothing to do)}.
-function M.open(p)
+-- be done. `p` are the values of M.params. `new` is the release to deploy; that of
+-- p.image when it is not given. Returns the deployment: {p, engine, store, new,
+-- from (the backends now), settled (nothing to do)}.
+function M.open(p, new)
   local d = setmetatable({p = p, engine = docker.connect(), store = redis.connect(), touched = {}, undo = {}}, M)
-  local image = d.engine:image(p.image)
-  if not image then
-    fail("the image " .. p.image .. " is not on the engine", {
-      kind = "not_found", hint = "docker load or docker pull it there first: docker images shows what there is"})
-  end
-  d.new = release.of(d.engine, {
-    app = p.app, reference = p.image, image = image, port = p.port, env = p.env, secrets = p.secrets, links = p.links,
-    network = p.network, publish = p.publish, advertise = p.advertise, restart = p.restart,
-  })
+  d.new = new or M.release(d.engine, p)
   local before = frontend.read(d.store, p.host)
   d.from, d.id = before and before.urls or {}, p.identifier ~= "" and p.identifier or p.app
   if before and before.id ~= d.id then
@@ -70,12 +65,25 @@ function M.open(p)
   d.mine = claim.of(p.app, d.new.name .. " x" .. p.replicas)
   local there = release.running(d.engine, d.new, p.replicas)
   d.settled = there and frontend.same(d.from, d:urls(there)) and #old.idle(d.engine, d.store, d.new, p.replicas) == 0
-    and prune.plan(d.engine, d.new, p.replicas, p.keep, p.retain).count == 0
+    and (not p.retain or prune.plan(d.engine, d.new, p.replicas, p.keep, p.retain).count == 0)
   if not d.settled then
     traffic.ready(routers(), p.admin, p.host, d.path)
     claim.take(d.store, d.mine)
   end
   return d
+end
+
+-- The release of p.image with the configuration in p.
+function M.release(engine, p)
+  local image = engine:image(p.image)
+  if not image then
+    fail("the image " .. p.image .. " is not on the engine", {
+      kind = "not_found", hint = "docker load or docker pull it there first: docker images shows what there is"})
+  end
+  return release.of(engine, {
+    app = p.app, reference = p.image, image = image, port = p.port, env = p.env, secrets = p.secrets, links = p.links,
+    network = p.network, publish = p.publish, advertise = p.advertise, restart = p.restart,
+  })
 end
 
 -- Where routers reach the containers.
@@ -85,18 +93,25 @@ function M:urls(containers)
   return list
 end
 
+function M:name(replica) return release.container_name(self.new, replica) end
+
+-- How a container's health is asked for, as engine:wait_healthy takes it.
+function M:probe()
+  local p, probe = self.p, {interval = "200ms", successes = 2, deadline = self.p.wait}
+  if p.health ~= "" then probe.http = {port = p.port, path = p.health, published = p.advertise ~= ""} end
+  return probe
+end
+
 -- Brings up the release's container number `replica`, and waits until it is
 -- healthy and answers what the routers will be asked.
 function M:bring_up(replica)
-  local p, probe = self.p, {interval = "200ms", successes = 2, deadline = self.p.wait}
-  if p.health ~= "" then probe.http = {port = p.port, path = p.health, published = p.advertise ~= ""} end
+  local p = self.p
   local name = release.ensure(self.engine, self.new, replica, self.touched)
-  self.engine:wait_healthy(name, probe)
+  self.engine:wait_healthy(name, self:probe())
   if self.path ~= p.health or p.expect ~= "" then
     self.engine:wait_healthy(name, {interval = "200ms", deadline = p.confirm_max, http = {
       port = p.port, path = self.path, contains = p.expect, host = p.host, published = p.advertise ~= ""}})
   end
-  return name
 end
 
 -- Registers, once, that what this run started is taken down when it fails.
@@ -108,10 +123,10 @@ function M:take_down_on_failure()
 end
 
 -- Starts every container of the new release, and waits until all are healthy.
--- Afterwards self.to has their backends.
-function M:start()
+-- Afterwards self.to has their backends. `what` is the step's name.
+function M:start(what)
   self:take_down_on_failure()
-  self.to = step("start " .. self.new.name, function()
+  self.to = step(what or "start " .. self.new.name, function()
     local replicas = {}
     for i = 1, self.p.replicas do replicas[i] = i end
     local _, err = try(parallel.map, replicas, function(i) self:bring_up(i) end, {limit = 8})
@@ -121,8 +136,17 @@ function M:start()
     if not there then
       fail(self.new.name .. " was healthy and does not run any more", {kind = "unhealthy", hint = "docker logs " .. self.new.name})
     end
+    self.restarts = {}
+    for _, c in ipairs(there) do self.restarts[c.id] = c.restarts end
     return self:urls(there)
   end)
+  self.old = split.without(self.from, self.to)
+  if #self.old > 0 and #self.old < #self.from then
+    -- An earlier run was cut off with part of the traffic here. What goes back goes
+    -- all the way, and the new release is taken down with it.
+    self.back = self.back or self.old
+    for i = 1, self.p.replicas do self.touched[self:name(i)] = self.touched[self:name(i)] or "started" end
+  end
 end
 
 -- Points the host to the backends `to` (self.to when it is not given). A later
@@ -176,6 +200,11 @@ function M:alive()
   if not there or not frontend.same(self:urls(there), self.to) then
     fail("a container of " .. self.new.name .. " died after the switch", {kind = "unhealthy", hint = "docker logs " .. self.new.name})
   end
+  for _, c in ipairs(there) do
+    if c.restarts > (self.restarts[c.id] or 0) then
+      fail(c.name .. " died after the switch, and was restarted by its policy", {kind = "unhealthy", hint = "docker logs " .. c.name})
+    end
+  end
 end
 
 -- Waits until every router sends to the new release only, if something changed.
@@ -188,10 +217,11 @@ function M:confirm()
 end
 
 -- Waits until the old release's requests are over, then stops what nobody points
--- to and removes what is old. From here on nothing is taken back.
-function M:finish()
+-- to and removes what is old. From here on nothing is taken back. `from` are the
+-- backends that may still have requests: self.from when it is not given.
+function M:finish(from)
   local p = self.p
-  local left, foreign = old.left(self.engine, self.store, p.app, p.port, self.from, self.idle)
+  local left, foreign = old.left(self.engine, self.store, p.app, p.port, from or self.from, self.idle)
   if #left > 0 then
     step("drain", function() log(traffic.drain(p.admin, left, p.drain, p.drain_max)) end)
   end
@@ -208,6 +238,8 @@ function M:finish()
     end)
   end
   step("prune", function()
+    marks.clear(self.store, self.new)
+    if not p.retain then return end
     local plan = prune.plan(self.engine, self.new, p.replicas, p.keep, p.retain)
     if claim.held(self.store, self.mine) then prune.run(self.engine, plan) end
   end)

@@ -3,6 +3,8 @@
 --   mepc.app        the application
 --   mepc.release    the release: a digest of image and configuration
 --   mepc.version    the tag that was asked for
+--   mepc.image      the image as it was asked for, with its repository
+--   mepc.port       the port that it listens on
 --   mepc.replica    1, 2, ...
 --   mepc.advertise  the address that its published ports are routed to, if any
 -- The same image and configuration always give the same names: a run that was
@@ -53,17 +55,72 @@ local function environment(spec)
   return env
 end
 
+local function labels(release)
+  return {
+    ["mepc.app"] = release.app, ["mepc.release"] = release.id, ["mepc.version"] = release.version,
+    ["mepc.image"] = release.spec.reference, ["mepc.port"] = tostring(release.spec.port), ["mepc.advertise"] = release.spec.advertise,
+  }
+end
+
 local function create(engine, name, release, replica)
-  local spec = release.spec
+  local spec, marked = release.spec, labels(release)
+  marked["mepc.replica"] = tostring(replica)
   engine:create{
     name = name, image = spec.image.id, env = environment(spec), links = spec.links, restart = spec.restart,
     network = spec.network ~= "" and spec.network or nil, expose = {tostring(spec.port)},
-    ports = spec.advertise ~= "" and {spec.publish .. "::" .. spec.port} or {},
-    labels = {
-      ["mepc.app"] = release.app, ["mepc.release"] = release.id, ["mepc.version"] = release.version,
-      ["mepc.replica"] = tostring(replica), ["mepc.advertise"] = spec.advertise,
-    },
+    ports = spec.advertise ~= "" and {spec.publish .. "::" .. spec.port} or {}, labels = marked,
   }
+end
+
+-- Creates a container with the release's image, environment, links and network
+-- that runs `cmd` once. It is no replica: no label mepc.replica, no port.
+function M.create_job(engine, name, release, cmd)
+  local spec = release.spec
+  engine:create{
+    name = name, image = spec.image.id, cmd = cmd, env = environment(spec), links = spec.links,
+    network = spec.network ~= "" and spec.network or nil, labels = labels(release),
+  }
+end
+
+-- The releases of `app` whose containers are on the engine, by their labels: a
+-- list of releases as M.of returns them, with `containers` by replica, `replicas`,
+-- `ended` (when the last of them stopped; nil while one runs), newest end first.
+function M.all(engine, app)
+  local by_id, list = {}, {}
+  for _, c in ipairs(engine:list{labels = {["mepc.app"] = app, ["mepc.replica"] = ""}}) do
+    local l = c.labels
+    local r = by_id[l["mepc.release"]]
+    if not r then
+      r = {
+        id = l["mepc.release"], version = l["mepc.version"] or "", app = app, containers = {}, replicas = 0, ended = 0,
+        spec = {reference = l["mepc.image"] or "", image = {id = c.image_id}, port = tonumber(l["mepc.port"]), advertise = l["mepc.advertise"] or ""},
+      }
+      r.name = app .. "-" .. r.version .. "-" .. r.id
+      by_id[r.id], list[#list + 1] = r, r
+    end
+    local replica = tonumber(l["mepc.replica"])
+    r.containers[replica], r.replicas = c, math.max(r.replicas, replica)
+    if c.state.running then r.ended = nil elseif r.ended then r.ended = math.max(r.ended, c.state.finished_at or 0) end
+  end
+  table.sort(list, function(a, b)
+    local x, y = a.ended or math.huge, b.ended or math.huge
+    if x ~= y then return x > y end
+    return a.name < b.name
+  end)
+  return list
+end
+
+-- Of `releases`, those that one of the backends `urls` leads to.
+function M.serving(releases, urls)
+  local list = {}
+  for _, r in ipairs(releases) do
+    local serves = false
+    for _, c in pairs(r.containers) do
+      for _, url in ipairs(urls) do serves = serves or c.state.running and address.answers(c, url) end
+    end
+    if serves then list[#list + 1] = r end
+  end
+  return list
 end
 
 -- Whether a container is one of the release's.
@@ -104,6 +161,9 @@ function M.ensure(engine, release, replica, touched)
   if found and found.state.status ~= "exited" and found.state.status ~= "created" then
     engine:remove(name, {force = true, missing_ok = true}) -- dead, or half removed
     found = nil
+  end
+  if not found and not release.spec.image.created then
+    fail(name .. " is gone", {kind = "not_found", hint = "deploy its image again"}) -- known by its labels only: it cannot be made anew
   end
   if not found and not created(engine, name, release, replica) then touched[name] = nil end
   engine:start(name)
