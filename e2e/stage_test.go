@@ -282,7 +282,7 @@ func (s *stage) removeAll() {
 // eventually waits until ok.
 func (s *stage) eventually(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatal("waited in vain for " + what)
 		}
