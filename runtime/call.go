@@ -44,7 +44,7 @@ func (c *Call) Excerpt(where string) string { return c.run.excerpt(where) }
 // Sleep waits on the run's clock while other branches go on.
 func (c *Call) Sleep(d time.Duration) error {
 	if c.run.early {
-		return tooEarly()
+		return c.run.tooEarly()
 	}
 	var err error
 	c.run.vm.Block(c.state, func(ctx context.Context) { err = c.run.opts.Clock.Sleep(ctx, d) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sandbox"
 )
 
 // Caller is a Go function as a recipe can call it. Effect and Inline make one.
@@ -142,7 +143,7 @@ func (c *Call) newOp(self any) *effect.Op {
 // pass takes op through the gate with the baton given up.
 func (c *Call) pass(op *effect.Op, f func(context.Context) error) error {
 	if c.run.early {
-		return tooEarly()
+		return c.run.tooEarly()
 	}
 	var err error
 	c.run.vm.Block(c.state, func(ctx context.Context) {
@@ -154,7 +155,10 @@ func (c *Call) pass(op *effect.Op, f func(context.Context) error) error {
 	return err
 }
 
-func tooEarly() error {
+func (r *Run) tooEarly() error {
+	if r.trying {
+		return &sandbox.StoppedError{Cause: errDescribed} // that is as far as it goes
+	}
 	return failure.New(failure.Denied, "it comes before params{}: a recipe says what it takes before it does anything")
 }
 

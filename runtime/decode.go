@@ -17,7 +17,7 @@ import (
 // fields describe. Every error names the argument: "image: string expected, got
 // nil".
 type decoder struct {
-	call *Call
+	call *Call // nil when there is no run: the arguments are only looked at
 }
 
 // args decodes positional arguments and, where there are named ones, a last
@@ -161,12 +161,16 @@ func (d *decoder) field(f *Field, path string, v lua.LValue, dst reflect.Value) 
 		if f.Default != "" {
 			v = defaultValue(f)
 		} else if f.Required {
-			return fmt.Errorf("%s: %s expected, got nothing", path, f.Type)
+			return errMissing(path, f)
 		} else {
 			return nil
 		}
 	}
 	return d.value(f, path, v, out)
+}
+
+func errMissing(path string, f *Field) error {
+	return fmt.Errorf("%s: %s expected, got nothing", path, f.Type)
 }
 
 // defaultValue returns f's default as the Lua value an author would write.
@@ -341,7 +345,9 @@ func (d *decoder) secretValue(path string, v lua.LValue, out reflect.Value) erro
 	switch v := v.(type) {
 	case lua.LString:
 		out.Set(reflect.ValueOf(Secret{string(v)}))
-		d.call.run.scrub.Add(string(v))
+		if d.call != nil {
+			d.call.run.scrub.Add(string(v))
+		}
 		return nil
 	case *lua.LUserData:
 		if s, ok := v.Value.(Secret); ok {
@@ -413,7 +419,11 @@ func (d *decoder) pointer(f *Field, path string, v lua.LValue, out reflect.Value
 			out.Set(reflect.ValueOf(ud.Value))
 			return nil
 		}
-		return wrong(path, d.call.run.host.typeName(out.Type()), v)
+		name := typeWords(out.Type())
+		if d.call != nil {
+			name = d.call.run.host.typeName(out.Type())
+		}
+		return wrong(path, name, v)
 	}
 	p := reflect.New(out.Type().Elem())
 	if err := d.value(f, path, v, p.Elem()); err != nil {

@@ -25,8 +25,8 @@ type Recipe struct {
 	tree    fs.FS // nil: it can require only the library
 }
 
-// declares reports whether the recipe's text calls params.
-func (r *Recipe) declares() bool {
+// Declares reports whether the recipe's text calls params.
+func (r *Recipe) Declares() bool {
 	return slices.ContainsFunc(r.program.Globals, func(g sandbox.Ref) bool { return g.Name == "params" })
 }
 

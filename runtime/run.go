@@ -90,6 +90,7 @@ type Run struct {
 
 	early      bool // params{} is still to come: nothing may be done before
 	describing bool // it is only asked for what params{} declares
+	trying     bool // a call before params{} is no error: the run ends there
 	declared   []Param
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
@@ -115,7 +116,7 @@ var errDescribed = errors.New("parameters described")
 // world up to its params{}; a call to a server or a wait before that is an error.
 // A recipe whose text has no params is not run.
 func (h *Host) Describe(ctx context.Context, recipe *Recipe, world any) ([]Param, error) {
-	if !recipe.declares() {
+	if !recipe.Declares() {
 		return nil, nil
 	}
 	r := h.newRun(recipe, RunOptions{World: world})
@@ -143,7 +144,7 @@ func (h *Host) Check(ctx context.Context, recipe *Recipe, given map[string]any, 
 // the run fails, what it deferred is run, newest first, before the error is
 // returned; the error is always an *Error.
 func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Result, error) {
-	if !recipe.declares() {
+	if !recipe.Declares() {
 		if err := checkNames(nil, opts.Params); err != nil {
 			return &Result{}, err
 		}
@@ -195,7 +196,7 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 		opts.Grace = time.Minute
 	}
 	r := &Run{
-		early: recipe.declares(),
+		early: recipe.Declares(),
 		host:  h, recipe: recipe, opts: opts, scrub: opts.Scrub,
 		gate:       effect.NewGate(opts.Clock, opts.Guards, opts.Sinks...),
 		sources:    map[string][]byte{recipe.program.Name: recipe.program.Source},

@@ -63,9 +63,12 @@ is not the plan's. What takes back a failed run's doings is not held to it.`
 
 // exitCode returns the process's exit code.
 func (c *command) exitCode(err error) int {
+	var f found
 	switch {
 	case errors.Is(err, errSpecs):
 		return 1
+	case errors.As(err, &f):
+		return f.exit
 	case !c.flags.rehearsal.on || !c.flags.rehearsal.detailed:
 		return failure.ExitCode(err)
 	case err != nil:

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
 )
 
@@ -36,7 +37,37 @@ type Ref struct {
 // the compiler's stack. A first line that starts with # is skipped, as is a
 // byte order mark.
 func Compile(name string, src []byte, lim Limits) (*Program, error) {
-	lim = lim.WithDefaults()
+	text, err := textOf(name, src, lim.WithDefaults())
+	if err != nil {
+		return nil, err
+	}
+	proto, refs, err := compile(name, text)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(src)
+	return &Program{
+		Name: name, Source: bytes.Clone(src), Hash: hex.EncodeToString(sum[:]),
+		Globals: refs, proto: proto,
+	}, nil
+}
+
+// Syntax returns the program's syntax tree as it was written, and its text: the
+// source without byte order mark and first # line. Both are the caller's own.
+func (p *Program) Syntax() ([]ast.Stmt, []byte, error) {
+	text, err := textOf(p.Name, p.Source, Limits{SourceBytes: len(p.Source)})
+	if err != nil {
+		return nil, nil, err
+	}
+	chunk, err := parse.Parse(bytes.NewReader(text), p.Name)
+	if err != nil {
+		return nil, nil, parseError(p.Name, text, err)
+	}
+	return chunk, text, nil
+}
+
+// textOf returns what of src is Lua, or says why src cannot be any.
+func textOf(name string, src []byte, lim Limits) ([]byte, error) {
 	fail := func(line int, format string, args ...any) error {
 		return &SyntaxError{File: name, Line: line, Message: fmt.Sprintf(format, args...)}
 	}
@@ -57,15 +88,7 @@ func Compile(name string, src []byte, lim Limits) (*Program, error) {
 		}
 		text = text[end:]
 	}
-	proto, refs, err := compile(name, text)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(src)
-	return &Program{
-		Name: name, Source: bytes.Clone(src), Hash: hex.EncodeToString(sum[:]),
-		Globals: refs, proto: proto,
-	}, nil
+	return text, nil
 }
 
 func compile(name string, text []byte) (proto *lua.FunctionProto, refs []Ref, err error) {

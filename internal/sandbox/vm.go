@@ -123,6 +123,24 @@ func (vm *VM) Globals() []string {
 	return names
 }
 
+// Members returns the globals that scripts can use, each with the names of its
+// members when it is a table.
+func (vm *VM) Members() map[string][]string {
+	all := map[string][]string{}
+	for k, v := vm.public.Next(lua.LNil); k != lua.LNil; k, v = vm.public.Next(k) {
+		var names []string
+		if t, ok := v.(*lua.LTable); ok && k.String() != "_G" {
+			t = readable(t)
+			for m, _ := t.Next(lua.LNil); m != lua.LNil; m, _ = t.Next(m) {
+				names = append(names, m.String())
+			}
+			sort.Strings(names)
+		}
+		all[k.String()] = names
+	}
+	return all
+}
+
 // Load returns the program's main function.
 func (vm *VM) Load(p *Program) *lua.LFunction { return vm.root.NewFunctionFromProto(p.proto) }
 

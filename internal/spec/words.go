@@ -10,6 +10,13 @@ import (
 // Modules returns the words of a spec, for documentation.
 func Modules() []runtime.Module { return (&file{}).words() }
 
+// Words returns everything that a spec can call, where modules is what recipes
+// can: its own words, and what it shares with them.
+func Words(modules []runtime.Module) []runtime.Module {
+	f := &file{opts: &Options{Kit: Kit{Modules: modules}}}
+	return append(f.words(), f.borrowed()...)
+}
+
 // words is the table of everything that a spec can say, besides what it has in
 // common with recipes.
 func (f *file) words() []runtime.Module {
