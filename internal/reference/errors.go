@@ -19,6 +19,7 @@ func ErrorFields() []ErrorField {
 		{"op", "string", "the function, such as docker.start; nil for an error of the recipe's own"},
 		{"target", "string", "what it was done to, such as a container's name, or nil"},
 		{"hint", "string", "what to do next, or nil"},
+		{"state", "string", "what state things are in now, or nil where that is not known"},
 		{"where", "string", "the recipe's line, such as bluegreen.lua:42"},
 		{"details", "string", "further lines, such as the last lines of a container's log, or nil"},
 		{"retryable", "boolean", "whether the same call may work if it is tried again, and can do no harm"},
