@@ -25,6 +25,10 @@ type Recipe struct {
 	tree    fs.FS // nil: it can require only the library
 }
 
+// Tree returns the files beside the recipe, its own directory and all below; nil
+// when there are none. Nothing outside can be reached by it.
+func (r *Recipe) Tree() fs.FS { return r.tree }
+
 // Declares reports whether the recipe's text calls params.
 func (r *Recipe) Declares() bool {
 	return slices.ContainsFunc(r.program.Globals, func(g sandbox.Ref) bool { return g.Name == "params" })

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -88,9 +89,10 @@ type Run struct {
 	scrub  *Scrubber
 	loader *loader
 
-	early      bool // params{} is still to come: nothing may be done before
-	describing bool // it is only asked for what params{} declares
-	trying     bool // a call before params{} is no error: the run ends there
+	early      bool       // params{} is still to come: nothing may be done before
+	random     *rand.Rand // made when it is first asked for
+	describing bool       // it is only asked for what params{} declares
+	trying     bool       // a call before params{} is no error: the run ends there
 	declared   []Param
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
@@ -229,6 +231,15 @@ func (r *Run) Clock() clock.Clock { return r.opts.Clock }
 
 // Seed returns the seed of the run's random numbers.
 func (r *Run) Seed() int64 { return r.opts.Seed }
+
+// Random returns the random numbers of the run's Go functions, which follow from
+// its seed. It is for Inline functions: they hold the baton.
+func (r *Run) Random() *rand.Rand {
+	if r.random == nil {
+		r.random = rand.New(rand.NewPCG(uint64(r.opts.Seed), 0))
+	}
+	return r.random
+}
 
 // ID returns the run's name, or "".
 func (r *Run) ID() string { return r.opts.ID }

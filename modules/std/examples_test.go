@@ -3,6 +3,7 @@ package std_test
 import (
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
@@ -28,7 +29,11 @@ func TestExamplesRun(t *testing.T) {
 		for _, f := range funcs {
 			name := strings.Trim(m.Name+"."+f.Name, ".")
 			t.Run(name, func(t *testing.T) {
-				recipe, err := host.LoadString(name+".lua", f.Example)
+				recipe, err := host.LoadFS(fstest.MapFS{
+					name + ".lua":         {Data: []byte(f.Example)},
+					"app.conf.tmpl":       {Data: []byte("port = ${port}\n")},
+					"migrations/01/a.sql": {Data: []byte("create table a;")},
+				}, name+".lua")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -82,7 +81,7 @@ type retryArgs struct {
 }
 
 func (s *Std) retry(c *runtime.Call, a *retryArgs) (runtime.Results, error) {
-	random := rand.New(rand.NewPCG(uint64(c.Run().Seed()), 0))
+	random := c.Run().Random()
 	for attempt := 1; ; attempt++ {
 		out, err := a.Fn.Call(c, attempt)
 		e := runtime.Catch(err)

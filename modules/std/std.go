@@ -21,17 +21,18 @@ type Options struct {
 // Std is the receiver of the functions.
 type Std struct{ opts Options }
 
-// Modules returns the modules: the plain globals, then log, json, parallel.
+// Modules returns the modules: the plain globals, then log, json, parallel, fs,
+// semver, base64.
 func Modules(opts Options) []runtime.Module {
 	s := &Std{opts}
-	return []runtime.Module{s.globals(), s.log(), s.json(), s.parallel()}
+	return []runtime.Module{s.globals(), s.log(), s.json(), s.parallel(), s.fs(), s.semver(), s.base64()}
 }
 
 func (s *Std) globals() runtime.Module {
 	return runtime.Module{
 		Doc: "Functions that every recipe has at hand.", Self: s,
 		Types: []runtime.Type{compensationType},
-		Funcs: []runtime.Func{
+		Funcs: append([]runtime.Func{
 			{
 				Name: "params",
 				Doc: "Declares what the recipe takes and returns the values. It comes first, once. " +
@@ -154,6 +155,6 @@ assert(tostring(password) == "[secret]")`,
 				Example: `local release = require("lib.release")`,
 				Call:    runtime.Inline((*Std).require),
 			},
-		},
+		}, textFuncs()...),
 	}
 }
