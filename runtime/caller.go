@@ -88,7 +88,7 @@ func result(out any) any {
 // decode fills dst, the function's argument struct, from the Lua values.
 func (c *Call) decode(values []lua.LValue, dst reflect.Value) error {
 	d := decoder{call: c}
-	if err := d.args(c.fn.fields, values, dst); err != nil {
+	if err := d.args(c.fn.fields, c.fn.named, values, dst); err != nil {
 		return failure.New(failure.Invalid, "%s", err.Error()).WithHint("%s", c.fn.usage())
 	}
 	if v, ok := dst.Addr().Interface().(interface{ Validate() error }); ok {
@@ -102,16 +102,18 @@ func (c *Call) decode(values []lua.LValue, dst reflect.Value) error {
 // op describes the call to the gate.
 func (c *Call) op(self any, args reflect.Value) *effect.Op {
 	op := c.newOp(self)
-	for _, f := range c.fn.fields {
+	h := c.run.host
+	for i := range c.fn.fields {
+		f := &c.fn.fields[i]
 		v := args.FieldByIndex(f.index)
 		if v.IsZero() {
 			continue
 		}
 		if f.Target && op.Target == "" {
-			op.Target = display(v)
+			op.Target = h.display(v)
 			continue
 		}
-		op.Args = append(op.Args, effect.Arg{Name: f.Name, Value: display(v)})
+		op.Args = append(op.Args, effect.Arg{Name: f.Name, Value: h.display(v)})
 	}
 	if d, ok := args.Addr().Interface().(interface{ Op(*effect.Op) }); ok {
 		d.Op(op)

@@ -22,8 +22,7 @@ type decoder struct {
 
 // args decodes positional arguments and, where there are named ones, a last
 // table of options, into dst, a struct.
-func (d *decoder) args(fields []Field, values []lua.LValue, dst reflect.Value) error {
-	named := namedFields(fields)
+func (d *decoder) args(fields, named []Field, values []lua.LValue, dst reflect.Value) error {
 	next := 0
 	for i := range fields {
 		f := &fields[i]
@@ -47,7 +46,7 @@ func (d *decoder) args(fields []Field, values []lua.LValue, dst reflect.Value) e
 			return err
 		}
 	}
-	options := &lua.LTable{}
+	var options *lua.LTable
 	if len(named) > 0 && next < len(values) && values[next] != lua.LNil {
 		t, ok := values[next].(*lua.LTable)
 		if !ok {
@@ -66,9 +65,17 @@ func (d *decoder) args(fields []Field, values []lua.LValue, dst reflect.Value) e
 	return d.table(named, "", options, dst)
 }
 
+// given returns what t, which may be nil, has under name.
+func given(t *lua.LTable, name string) lua.LValue {
+	if t == nil {
+		return lua.LNil
+	}
+	return t.RawGetString(name)
+}
+
 // decl decodes the declaration t of the parameter name into dst.
 func (d *decoder) decl(name string, t *lua.LTable, dst *paramDecl) error {
-	return d.table(fieldsOf(reflect.TypeOf(dst)), name, t, reflect.ValueOf(dst).Elem())
+	return d.table(d.call.run.host.fields(reflect.TypeFor[paramDecl]()), name, t, reflect.ValueOf(dst).Elem())
 }
 
 func namedFields(fields []Field) []Field {
@@ -95,7 +102,7 @@ func count(n int, noun string) string {
 func (d *decoder) rest(f *Field, values []lua.LValue, dst reflect.Value) error {
 	list := reflect.MakeSlice(f.goT, len(values), len(values))
 	for i, v := range values {
-		if err := d.value(f, fmt.Sprintf("argument %d", i+1), v, list.Index(i)); err != nil {
+		if err := d.item(f, v, list.Index(i), func() string { return fmt.Sprintf("argument %d", i+1) }); err != nil {
 			return err
 		}
 	}
@@ -103,14 +110,17 @@ func (d *decoder) rest(f *Field, values []lua.LValue, dst reflect.Value) error {
 	return nil
 }
 
-// table decodes named fields from t and refuses names that are not among them.
+// table decodes named fields from t, where nil stands for an empty one, and
+// refuses names that are not among them.
 func (d *decoder) table(fields []Field, path string, t *lua.LTable, dst reflect.Value) error {
-	if err := unknownKeys(fields, path, t); err != nil {
-		return err
+	if t != nil {
+		if err := unknownKeys(fields, path, t); err != nil {
+			return err
+		}
 	}
 	for i := range fields {
 		f := &fields[i]
-		if err := d.field(f, join(path, f.Name), t.RawGetString(f.Name), dst); err != nil {
+		if err := d.field(f, join(path, f.Name), given(t, f.Name), dst); err != nil {
 			return err
 		}
 	}
@@ -128,7 +138,7 @@ func unknownKeys(fields []Field, path string, t *lua.LTable) error {
 	var unknown []string
 	for k, _ := t.Next(lua.LNil); k != lua.LNil; k, _ = t.Next(k) {
 		name, ok := k.(lua.LString)
-		if ok && slices.ContainsFunc(fields, func(f Field) bool { return f.Name == string(name) }) {
+		if ok && hasField(fields, string(name)) {
 			continue
 		}
 		if !ok && len(fields) > 0 {
@@ -145,6 +155,15 @@ func unknownKeys(fields []Field, path string, t *lua.LTable) error {
 		names[i] = f.Name
 	}
 	return fmt.Errorf("%sunknown option %q%s", prefix(path), unknown[0], DidYouMean(unknown[0], names))
+}
+
+func hasField(fields []Field, name string) bool {
+	for i := range fields {
+		if fields[i].Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func prefix(path string) string {
@@ -275,6 +294,15 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 	panic(fmt.Sprintf("runtime: %s: %s has no decoder", path, out.Type()))
 }
 
+// item decodes an item of a list or table. Its path is written only for an error,
+// which is found again.
+func (d *decoder) item(f *Field, v lua.LValue, out reflect.Value, path func() string) error {
+	if d.value(f, "", v, out) == nil {
+		return nil
+	}
+	return d.value(f, path(), v, out)
+}
+
 // text takes a string, or a number as Lua itself would write it, or, where the
 // field allows one, a secret.
 func (f *Field) text(path string, v lua.LValue) (string, error) {
@@ -377,7 +405,7 @@ func (d *decoder) list(f *Field, path string, v lua.LValue, out reflect.Value) e
 	}
 	list := reflect.MakeSlice(out.Type(), n, n)
 	for i := range n {
-		if err := d.value(f, fmt.Sprintf("%s[%d]", path, i+1), t.RawGetInt(i+1), list.Index(i)); err != nil {
+		if err := d.item(f, t.RawGetInt(i+1), list.Index(i), func() string { return fmt.Sprintf("%s[%d]", path, i+1) }); err != nil {
 			return err
 		}
 	}
@@ -403,7 +431,7 @@ func (d *decoder) dict(f *Field, path string, v lua.LValue, out reflect.Value) e
 			key = lua.LString(k.String())
 		}
 		el := reflect.New(out.Type().Elem()).Elem()
-		if err := d.value(f, path+"."+string(key), item, el); err != nil {
+		if err := d.item(f, item, el, func() string { return path + "." + string(key) }); err != nil {
 			return err
 		}
 		m.SetMapIndex(reflect.ValueOf(string(key)), el)

@@ -2,8 +2,10 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -28,6 +30,17 @@ func (r *Run) toLua(v any) lua.LValue {
 }
 
 func (r *Run) reflectToLua(v reflect.Value) lua.LValue {
+	switch v.Kind() { // what needs no look at the type
+	case reflect.Bool:
+		return lua.LBool(v.Bool())
+	case reflect.String:
+		return lua.LString(v.String())
+	case reflect.Interface:
+		if v.IsNil() {
+			return lua.LNil
+		}
+		return r.toLua(v.Interface())
+	}
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return lua.LNumber(x.Seconds())
@@ -50,12 +63,10 @@ func (r *Run) reflectToLua(v reflect.Value) lua.LValue {
 		return r.errorObject(x)
 	case *Words:
 		return r.words(*x).table("")
+	case lua.LValue:
+		return x
 	}
 	switch v.Kind() {
-	case reflect.Bool:
-		return lua.LBool(v.Bool())
-	case reflect.String:
-		return lua.LString(v.String())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		if n := v.Int(); n > 1<<53 || n < -(1<<53) {
 			return lua.LString(strconv.FormatInt(n, 10))
@@ -69,17 +80,18 @@ func (r *Run) reflectToLua(v reflect.Value) lua.LValue {
 	case reflect.Float32, reflect.Float64:
 		return lua.LNumber(v.Float())
 	case reflect.Slice, reflect.Array:
-		t := r.newTable()
+		t := newTable(v.Len(), 0)
 		for i := range v.Len() {
-			t.RawSetInt(i+1, r.toLua(v.Index(i).Interface()))
+			t.RawSetInt(i+1, r.reflectToLua(v.Index(i)))
 		}
 		return t
 	case reflect.Map:
 		return r.mapToLua(v)
 	case reflect.Struct:
-		t := r.newTable()
-		for _, f := range r.host.fields(v.Type()) {
-			t.RawSetString(f.Name, r.toLua(v.FieldByIndex(f.index).Interface()))
+		fields := r.host.fields(v.Type())
+		t := newTable(0, len(fields))
+		for i := range fields {
+			t.RawSetString(fields[i].Name, r.reflectToLua(v.FieldByIndex(fields[i].index)))
 		}
 		return t
 	case reflect.Pointer:
@@ -96,16 +108,25 @@ func (r *Run) reflectToLua(v reflect.Value) lua.LValue {
 
 // mapToLua sets the keys in sorted order, so that pairs() sees them so.
 func (r *Run) mapToLua(v reflect.Value) lua.LValue {
+	if m, ok := v.Interface().(map[string]string); ok { // labels, environments
+		t := newTable(0, len(m))
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			t.RawSetString(k, lua.LString(m[k]))
+		}
+		return t
+	}
 	keys := v.MapKeys()
 	sort.Slice(keys, func(i, j int) bool { return keys[i].String() < keys[j].String() })
-	t := r.newTable()
+	t := newTable(0, len(keys))
 	for _, k := range keys {
-		t.RawSetString(k.String(), r.toLua(v.MapIndex(k).Interface()))
+		t.RawSetString(k.String(), r.reflectToLua(v.MapIndex(k)))
 	}
 	return t
 }
 
-func (r *Run) newTable() *lua.LTable { return &lua.LTable{Metatable: lua.LNil} }
+// newTable returns a table with room for list items and named fields: without
+// being told, the VM makes room for 32 of each in a table of one.
+func newTable(items, fields int) *lua.LTable { return (*lua.LState)(nil).CreateTable(items, fields) }
 
 // object wraps a Go pointer as a Lua value with typ's methods.
 func (r *Run) object(v any, typ *boundType) lua.LValue {
@@ -123,7 +144,7 @@ func shorten(s string) string {
 }
 
 // display writes v for people: an effect's arguments in a report.
-func display(v reflect.Value) string {
+func (h *Host) display(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return x.String()
@@ -148,7 +169,7 @@ func display(v reflect.Value) string {
 			if i > 0 {
 				s += " "
 			}
-			s += display(v.Index(i))
+			s += h.display(v.Index(i))
 		}
 		return s
 	case reflect.Map:
@@ -159,17 +180,17 @@ func display(v reflect.Value) string {
 			if i > 0 {
 				s += " "
 			}
-			s += k.String() + "=" + display(v.MapIndex(k))
+			s += k.String() + "=" + h.display(v.MapIndex(k))
 		}
 		return s
 	case reflect.Struct:
 		s := ""
-		for _, f := range fieldsOf(v.Type()) {
+		for _, f := range h.fields(v.Type()) {
 			if fv := v.FieldByIndex(f.index); !fv.IsZero() {
 				if s != "" {
 					s += " "
 				}
-				s += f.Name + "=" + display(fv)
+				s += f.Name + "=" + h.display(fv)
 			}
 		}
 		return "{" + s + "}"
@@ -177,7 +198,7 @@ func display(v reflect.Value) string {
 		if v.IsNil() {
 			return ""
 		}
-		return display(v.Elem())
+		return h.display(v.Elem())
 	}
 	return fmt.Sprint(v.Interface())
 }

@@ -18,7 +18,7 @@ const goErrorKey = "\x00error"
 // errorObject returns e as recipes see it: a table with its fields, that prints
 // as its message and remembers e.
 func (r *Run) errorObject(e *Error) lua.LValue {
-	t := r.newTable()
+	t := newTable(0, 8)
 	set := func(name, v string) {
 		if v != "" {
 			t.RawSetString(name, lua.LString(v))
@@ -33,7 +33,7 @@ func (r *Run) errorObject(e *Error) lua.LValue {
 	set("state", r.scrub.Clean(e.State))
 	set("details", r.scrub.Clean(e.Details))
 	t.RawSetString("retryable", lua.LBool(e.Retryable))
-	mt := r.newTable()
+	mt := newTable(0, 4)
 	mt.RawSetString(goErrorKey, &lua.LUserData{Value: e})
 	mt.RawSetString("__tostring", r.errorText)
 	mt.RawSetString("__concat", r.errorConcat)

@@ -43,7 +43,7 @@ type Host struct {
 	modules    []*boundModule
 	types      map[reflect.Type]*boundType
 	secretType *boundType
-	results    sync.Map // the fields of each type of result, by reflect.Type
+	tables     sync.Map // the fields of each struct, by reflect.Type
 }
 
 // New returns a Host. It panics when a module's table is malformed: that is a
@@ -77,6 +77,9 @@ type boundType struct {
 	module string
 	funcs  map[string]*boundFunc
 	fields []Field // what can be read of an object
+
+	mu   sync.Mutex
+	made map[string]*boundFunc // what Method has made
 }
 
 // boundFunc is a Func with its tags read.
@@ -84,6 +87,7 @@ type boundFunc struct {
 	Func
 	name   string // qualified, such as "docker.start" or "redis:get"
 	fields []Field
+	named  []Field      // those of fields that are not given by position
 	typ    *boundType   // of the receiver, for methods
 	module *boundModule // for functions
 }
@@ -94,13 +98,13 @@ func (h *Host) register(m Module) {
 	}
 	b := &boundModule{Module: m}
 	for _, f := range m.Funcs {
-		b.funcs = append(b.funcs, bind(qualified(m.Name, ".", f.Name), f, b, nil))
+		b.funcs = append(b.funcs, h.bind(qualified(m.Name, ".", f.Name), f, b, nil))
 	}
 	h.modules = append(h.modules, b)
 	for _, t := range m.Types {
 		bt := &boundType{Type: t, module: m.Name, funcs: map[string]*boundFunc{}, fields: t.Fields()}
 		for _, f := range t.Funcs {
-			bt.funcs[f.Name] = bind(qualified(m.Name, ".", f.Name), f, nil, bt)
+			bt.funcs[f.Name] = h.bind(qualified(m.Name, ".", f.Name), f, nil, bt)
 		}
 		h.types[t.goType()] = bt
 	}
@@ -118,7 +122,7 @@ func qualified(module, sep, name string) string {
 
 const defaultTimeout = time.Minute
 
-func bind(name string, f Func, m *boundModule, typ *boundType) *boundFunc {
+func (h *Host) bind(name string, f Func, m *boundModule, typ *boundType) *boundFunc {
 	if f.Call == nil {
 		panic("runtime: " + name + " has no Call")
 	}
@@ -129,16 +133,17 @@ func bind(name string, f Func, m *boundModule, typ *boundType) *boundFunc {
 	if f.Timeout == 0 {
 		f.Timeout = defaultTimeout
 	}
-	return &boundFunc{Func: f, name: name, fields: fieldsOf(args), typ: typ, module: m}
+	fields := h.fields(args)
+	return &boundFunc{Func: f, name: name, fields: fields, named: namedFields(fields), typ: typ, module: m}
 }
 
 // fields is fieldsOf, remembered.
 func (h *Host) fields(t reflect.Type) []Field {
-	if known, ok := h.results.Load(t); ok {
+	if known, ok := h.tables.Load(t); ok {
 		return known.([]Field)
 	}
 	fields := fieldsOf(t)
-	h.results.Store(t, fields)
+	h.tables.Store(t, fields)
 	return fields
 }
 

@@ -17,21 +17,25 @@ func (r *Run) install(m *boundModule) {
 		}
 		return
 	}
-	t := r.newTable() // stays empty, so that setting a field asks __newindex
+	t := newTable(0, 0) // stays empty, so that setting a field asks __newindex
 	names := make([]string, len(m.funcs))
 	funcs := map[string]*lua.LFunction{}
-	mt := r.newTable()
+	mt := newTable(0, 4)
 	for i, f := range m.funcs {
 		names[i] = f.Name
-		funcs[f.Name] = r.function(f)
-	}
-	if call := funcs[""]; call != nil {
-		mt.RawSetString("__call", call)
+		if f.Name == "" {
+			mt.RawSetString("__call", r.function(f))
+		}
 	}
 	words := r.words(Words{Name: m.Name, Self: m.Self, Find: m.Words})
 	mt.RawSetString("__index", r.vm.State().NewFunction(func(L *lua.LState) int {
 		name := L.Get(2).String()
-		if f := funcs[name]; f != nil && name != "" {
+		f := funcs[name]
+		if i := slices.Index(names, name); f == nil && i >= 0 && name != "" {
+			f = r.function(m.funcs[i]) // most runs use few of them
+			funcs[name] = f
+		}
+		if f != nil {
 			L.Push(f)
 			return 1
 		}
@@ -112,7 +116,7 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 	if mt := r.metatables[t]; mt != nil {
 		return mt
 	}
-	mt := r.newTable()
+	mt := newTable(0, 4)
 	r.metatables[t] = mt
 	L := r.vm.State()
 	methods := map[string]*lua.LFunction{}
@@ -127,7 +131,7 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 			L.Push(r.toLua(v.FieldByIndex(t.fields[i].index).Interface()))
 			return 1
 		}
-		f, err := t.method(name)
+		f, err := r.host.method(t, name)
 		if err != nil {
 			r.raise(L, t.Name, err)
 		}
@@ -154,16 +158,30 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 	return mt
 }
 
-func (t *boundType) method(name string) (*boundFunc, error) {
+// maxMade is how many methods that a Type made up are remembered.
+const maxMade = 1000
+
+// method returns t's method name, the same for all runs.
+func (h *Host) method(t *boundType, name string) (*boundFunc, error) {
 	if f := t.funcs[name]; f != nil {
 		return f, nil
 	}
 	if t.Method != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if f := t.made[name]; f != nil {
+			return f, nil
+		}
 		f, err := t.Method(name)
 		if err != nil {
 			return nil, err
 		}
-		return bind(qualified(t.module, ".", name), *f, nil, t), nil
+		b := h.bind(qualified(t.module, ".", name), *f, nil, t)
+		if t.made == nil || len(t.made) >= maxMade {
+			t.made = map[string]*boundFunc{}
+		}
+		t.made[name] = b
+		return b, nil
 	}
 	names := make([]string, 0, len(t.funcs))
 	for n := range t.funcs {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -33,10 +34,10 @@ func (h *hand) put(_ context.Context, a *putArgs) (int, error) {
 func shelfHost() *runtime.Host {
 	return runtime.New(runtime.Options{
 		Limits: runtime.Limits{HeapBytes: math.MaxUint64},
-		Modules: []runtime.Module{{
+		Modules: append(stdModules(), runtime.Module{
 			Name: "shelf", Doc: "A shelf.", Self: runtime.PerRun(func(s *shelf) *hand { return &hand{shelf: s} }),
 			Funcs: []runtime.Func{{Name: "put", Class: runtime.Write, Doc: "Puts.", Call: runtime.Effect((*hand).put)}},
-		}},
+		}),
 	})
 }
 
@@ -73,5 +74,32 @@ func TestARunWithoutTheModulesWorldSaysSo(t *testing.T) {
 	_, err = host.Run(t.Context(), recipe, runtime.RunOptions{World: "flat"})
 	if failure.KindOf(err) != failure.Internal || failure.As(err).Message != "the module shelf cannot work with a world of type string" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestAllRunsOfARecipeHaveTheSameFiles(t *testing.T) {
+	host := shelfHost()
+	files := fstest.MapFS{"r.lua": {Data: []byte(`return require("lib")`)}, "lib.lua": {Data: []byte(`return 1`)}}
+	result := func(recipe *runtime.Recipe) any {
+		t.Helper()
+		res, err := host.Run(t.Context(), recipe, runtime.RunOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Value
+	}
+	load := func() *runtime.Recipe {
+		t.Helper()
+		recipe, err := host.LoadFS(files, "r.lua")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return recipe
+	}
+	old := load()
+	first := result(old)
+	files["lib.lua"] = &fstest.MapFile{Data: []byte(`return 2`)}
+	if again, fresh := result(old), result(load()); first != 1.0 || again != 1.0 || fresh != 2.0 {
+		t.Errorf("first %v, again %v, loaded again %v", first, again, fresh)
 	}
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,12 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sandbox"
 )
 
-// Recipe is a compiled recipe and the tree that it may require files from.
+// Recipe is a compiled recipe and the tree that it may require files from. A file
+// is read when it is first required; all runs of one Recipe have that version.
 type Recipe struct {
 	Name string // as shown in positions: the path relative to its tree
 	Hash string // SHA-256 of its source, in hexadecimal
@@ -23,6 +26,9 @@ type Recipe struct {
 
 	program *sandbox.Program
 	tree    fs.FS // nil: it can require only the library
+
+	mu    sync.Mutex
+	files map[string]*sandbox.Program // what it has required, by file
 }
 
 // Tree returns the files beside the recipe, its own directory and all below; nil
@@ -119,7 +125,14 @@ func readCapped(fsys fs.FS, name string, limit int) ([]byte, error) {
 		return nil, failure.Wrap(failure.Invalid, err, "open recipe")
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	size := 512
+	if info, err := f.Stat(); err == nil {
+		size = int(min(info.Size(), int64(limit)))
+	}
+	var b bytes.Buffer
+	b.Grow(size + bytes.MinRead)
+	_, err = b.ReadFrom(io.LimitReader(f, int64(limit)+1))
+	src := b.Bytes()
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, err, "read recipe %s", name)
 	}

@@ -61,8 +61,15 @@ func (l *loader) require(c *Call, name string) (lua.LValue, error) {
 }
 
 func (l *loader) find(file string) (*sandbox.Program, error) {
-	h := l.run.host
-	for _, tree := range []fs.FS{l.run.recipe.tree, h.opts.Library} {
+	h, recipe := l.run.host, l.run.recipe
+	recipe.mu.Lock()
+	defer recipe.mu.Unlock()
+	if program := recipe.files[file]; program != nil {
+		l.run.sources[file] = program.Source
+		l.run.loaded(file, program.Source)
+		return program, nil
+	}
+	for _, tree := range []fs.FS{recipe.tree, h.opts.Library} {
 		if tree == nil {
 			continue
 		}
@@ -77,6 +84,10 @@ func (l *loader) find(file string) (*sandbox.Program, error) {
 		if err == nil {
 			l.run.sources[file] = src
 			l.run.loaded(file, src)
+			if recipe.files == nil {
+				recipe.files = map[string]*sandbox.Program{}
+			}
+			recipe.files[file] = program
 		}
 		return program, err
 	}

@@ -60,7 +60,8 @@ func (f *Func) Check(values []lua.LValue) error {
 	_, args, _ := f.Call.signature()
 	dst := reflect.New(args)
 	d := decoder{}
-	if err := d.args(fieldsOf(args), values, dst.Elem()); err != nil {
+	fields := fieldsOf(args)
+	if err := d.args(fields, namedFields(fields), values, dst.Elem()); err != nil {
 		return err
 	}
 	if v, ok := dst.Interface().(interface{ Validate() error }); ok {

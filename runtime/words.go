@@ -29,7 +29,7 @@ func (w *wordTable) find(L *lua.LState, path string) lua.LValue {
 	}
 	v := lua.LValue(w.table(path))
 	if f != nil {
-		v = w.run.function(bind(qualified(w.Name, ".", path), *f, w.module, nil))
+		v = w.run.function(w.run.host.bind(qualified(w.Name, ".", path), *f, w.module, nil))
 	}
 	if w.known == nil {
 		w.known = map[string]lua.LValue{}
@@ -40,7 +40,7 @@ func (w *wordTable) find(L *lua.LState, path string) lua.LValue {
 
 // table returns a table whose fields are found when they are read.
 func (w *wordTable) table(path string) *lua.LTable {
-	t, mt := w.run.newTable(), w.run.newTable()
+	t, mt := newTable(0, 0), newTable(0, 3)
 	mt.RawSetString("__index", w.run.vm.State().NewFunction(func(L *lua.LState) int {
 		L.Push(w.find(L, qualified(path, ".", L.Get(2).String())))
 		return 1

@@ -79,7 +79,7 @@ func (w *World) dockerEngine(ep DockerEndpoint) (*dockerEngine, error) {
 		return nil, err
 	}
 	t.asked = ep
-	shell, wire, err := w.dockerTransport(t)
+	shell, wire, carrier, err := w.dockerTransport(t)
 	if err != nil {
 		return nil, err
 	}
@@ -87,15 +87,17 @@ func (w *World) dockerEngine(ep DockerEndpoint) (*dockerEngine, error) {
 	if t.tls != nil {
 		scheme = "https"
 	}
+	calls := &http.Client{Transport: shell, CheckRedirect: client.CheckRedirect}
 	c, err := client.NewClientWithOpts(
 		client.WithHost(t.url), // before WithHTTPClient: it would set the transport's dialer
-		client.WithHTTPClient(&http.Client{Transport: shell, CheckRedirect: client.CheckRedirect}),
+		client.WithHTTPClient(calls),
 		client.WithScheme(scheme),
 		client.WithUserAgent("mepc-run"),
 	)
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, err, "engine %s", t.name).WithHint("%s", endpointHint)
 	}
+	calls.Transport = carrier // without the tracing that the client puts around, which nobody reads
 	e := &dockerEngine{client: c, wire: wire, name: t.name, secure: t.tls != nil}
 	w.engines[ep] = e
 	return e, nil

@@ -362,7 +362,7 @@ func TestNoProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	t.Setenv("http_proxy", "http://127.0.0.1:1")
 	w := Live(Options{})
 	defer w.Close()
-	shell, wire, err := w.dockerTransport(target{url: "tcp://10.0.0.1:2375"})
+	shell, wire, _, err := w.dockerTransport(target{url: "tcp://10.0.0.1:2375"})
 	if err != nil || shell.Proxy != nil || wire.Proxy != nil {
 		t.Error("a proxy is set")
 	}

@@ -86,12 +86,11 @@ func (t watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// dockerTransport makes the transport for t. The client wants an
-// *http.Transport, whose dialer it also uses for connections that are taken
-// over (exec, attach): that is shell, which hands every request to a watcher
-// over wire. A rehearsal puts
-// its own world in wire's place.
-func (w *World) dockerTransport(t target) (shell, wire *http.Transport, err error) {
+// dockerTransport makes what carries requests to t: carrier, a watcher over wire,
+// in whose place a rehearsal puts its own world. The client wants an
+// *http.Transport besides, whose dialer it uses for connections that are taken
+// over (exec, attach): that is shell.
+func (w *World) dockerTransport(t target) (shell, wire *http.Transport, carrier http.RoundTripper, err error) {
 	dial := w.dockerDialer(t)
 	wire = &http.Transport{
 		DialContext: dial, TLSClientConfig: t.tls, TLSHandshakeTimeout: 10 * time.Second,
@@ -103,13 +102,8 @@ func (w *World) dockerTransport(t target) (shell, wire *http.Transport, err erro
 	if w.noTakeover {
 		shell.DialContext = refuseTakeover
 	}
-	carrier, err := w.dockerWire(t, wire)
-	if err != nil {
-		return nil, nil, err
-	}
-	shell.RegisterProtocol("http", watcher{carrier})
-	shell.RegisterProtocol("https", watcher{carrier})
-	return shell, wire, nil
+	carrier, err = w.dockerWire(t, wire)
+	return shell, wire, watcher{carrier}, err
 }
 
 // dialError marks an error before anything could be sent.

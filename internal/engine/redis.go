@@ -102,6 +102,7 @@ func (t *redisTarget) client(dial redisDialer) redis.UniversalClient {
 		PoolSize: redisConns, PipelinePoolSize: -1, ConnMaxIdleTime: redisIdle,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: noNotifications(),
+		ReadBufferSize:           t.buffer, WriteBufferSize: t.buffer,
 	})
 }
 

@@ -50,6 +50,7 @@ var redisSchemes = map[string]struct {
 
 // redisTarget is a Redis URL taken apart.
 type redisTarget struct {
+	buffer             int // bytes that a connection reads and writes at once; 0: what go-redis takes
 	kind               redisKind
 	scheme             string
 	addrs              []string // host:port, or one path

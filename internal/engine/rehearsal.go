@@ -109,7 +109,7 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 			e = world.Engine("")
 		}
 		if e != nil {
-			c := carry{next: &rehearsedEngine{e, stage}}
+			c := carry{next: &rehearsedEngine{e, e.Terse(), stage}}
 			if stage.Wire != nil {
 				c.by = stage.Wire.Engine
 			}
@@ -143,7 +143,7 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 		}
 		known = asked.endpoint()
 		// One server stands for a cluster and its sentinels, too.
-		single := redisTarget{db: t.db, kind: redisServer, scheme: "redis", addrs: []string{"simulated:6379"}}
+		single := redisTarget{db: t.db, kind: redisServer, scheme: "redis", addrs: []string{"simulated:6379"}, buffer: 4 << 10}
 		c := single.client(world.DialRedis)
 		c.AddHook(unknownCommands{world})
 		if stage.Wire != nil {
@@ -163,6 +163,7 @@ func refuseTakeover(context.Context, string, string) (net.Conn, error) {
 // rehearsedEngine tells the stage what the simulated engine only pretends.
 type rehearsedEngine struct {
 	engine *sim.Engine
+	wire   http.RoundTripper // to engine
 	stage  Stage
 }
 
@@ -170,7 +171,7 @@ func (r *rehearsedEngine) RoundTrip(req *http.Request) (*http.Response, error) {
 	if name, ok := waitedFor(req); ok && r.stage.Assume != nil && r.engine.EndJob(name) {
 		r.assume("the command of %s was not executed: it was taken to end with exit code 0", name)
 	}
-	resp, err := r.engine.RoundTrip(req)
+	resp, err := r.wire.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}

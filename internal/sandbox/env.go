@@ -12,7 +12,7 @@ import (
 // dofile, loadfile, newproxy, collectgarbage, string.dump, nor any of debug but
 // traceback.
 func (vm *VM) openLibraries() {
-	vm.env, vm.public = vm.root.G.Global, vm.root.NewTable()
+	vm.env, vm.public = vm.root.G.Global, vm.root.CreateTable(0, 64)
 	vm.openBase()
 	vm.openString()
 	vm.openTable()
@@ -28,7 +28,7 @@ func (vm *VM) openLibraries() {
 	})
 	vm.library("debug", entries{{"traceback", vm.traceback}})
 
-	strict := vm.root.NewTable()
+	strict := vm.root.CreateTable(0, 1)
 	strict.RawSetString("__index", vm.root.NewFunction(vm.undefinedGlobal))
 	vm.env.Metatable = strict
 	vm.public.Metatable = strict
@@ -53,7 +53,7 @@ func (vm *VM) fill(t *lua.LTable, list entries) {
 // library defines a global table of functions that scripts cannot change, and
 // returns the table behind it.
 func (vm *VM) library(name string, list entries) *lua.LTable {
-	t := vm.root.NewTable()
+	t := vm.root.CreateTable(0, len(list))
 	vm.fill(t, list)
 	vm.SetGlobal(name, vm.Frozen(t))
 	return t
@@ -66,7 +66,7 @@ const keyFrozen = "\x00frozen"
 // Frozen returns a read-only view of t: reading, pairs, next, ipairs, # and
 // unpack show t, and writing raises. Tables inside t are not frozen.
 func (vm *VM) Frozen(t *lua.LTable) *lua.LTable {
-	view, mt := vm.root.CreateTable(0, 0), vm.root.NewTable()
+	view, mt := vm.root.CreateTable(0, 0), vm.root.CreateTable(0, 5)
 	mt.RawSetString("__index", t)
 	mt.RawSetString("__newindex", vm.root.NewFunction(vm.readOnly))
 	mt.RawSetString("__len", vm.root.NewFunction(func(L *lua.LState) int {

@@ -11,7 +11,7 @@ import (
 // metamethods are how "10" + 1 comes to use Lua's rules for numbers in strings:
 // the VM asks for a metamethod before it converts by its own.
 func (vm *VM) openStringMeta(methods, view *lua.LTable) {
-	vm.stringMeta = vm.root.NewTable()
+	vm.stringMeta = vm.root.CreateTable(0, 7)
 	vm.stringMeta.RawSetString("__index", methods)
 	for event, op := range map[string]func(a, b float64) float64{
 		"__add": func(a, b float64) float64 { return a + b },
@@ -25,7 +25,7 @@ func (vm *VM) openStringMeta(methods, view *lua.LTable) {
 	vm.stringMeta.RawSetString("__unm", vm.root.NewFunction(vm.stringMinus))
 	vm.root.SetMetatable(lua.LString(""), vm.stringMeta)
 
-	shown := vm.root.NewTable()
+	shown := vm.root.CreateTable(0, 1)
 	shown.RawSetString("__index", view)
 	vm.stringMetaView = vm.Frozen(shown)
 }

@@ -20,6 +20,7 @@ type call struct {
 	name  string // what stands for {} in the path
 	query url.Values
 	now   time.Time // of a call that holds the lock
+	terse bool      // see Engine.Terse
 }
 
 // handler answers a call.
@@ -37,9 +38,12 @@ type reply struct {
 const jsonType = "application/json"
 
 // jsonReply encodes v as the engine does.
-func jsonReply(status int, v any) (reply, error) {
+func jsonReply(status int, v any) (reply, error) { return jsonReplyWith(status, v, 0) }
+
+// jsonReplyWith leaves room for so many bytes more.
+func jsonReplyWith(status int, v any, more int) (reply, error) {
 	var b bytes.Buffer
-	b.Grow(1024)
+	b.Grow(1024 + more)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {

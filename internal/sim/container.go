@@ -65,6 +65,8 @@ type ctr struct {
 	files       map[string]*boxFile // what was put into it, by path
 	configJSON  []byte              // Config and HostConfig as they are sent, encoded once
 	hostJSON    []byte
+	configLean  []byte // the same without what says nothing: see Engine.Terse
+	hostLean    []byte
 }
 
 // never is a time that does not come.

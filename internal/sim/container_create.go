@@ -202,6 +202,7 @@ func (e *Engine) hostConfig(c *ctr) json.RawMessage {
 	}
 	if c.hostJSON == nil {
 		c.hostJSON, _ = json.Marshal(h)
+		c.hostLean = nil
 	}
 	return c.hostJSON
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -113,6 +112,10 @@ func containerInspect(c *call) (reply, error) {
 			return reply{}, err
 		}
 	}
+	host, config := e.hostConfig(box), box.configJSON
+	if c.terse {
+		host, config = box.lean(host)
+	}
 	v := containerJSON{
 		ID: box.id, Created: box.created.UTC(), Path: argv[0], Args: argv[1:], Image: box.image.id, Name: "/" + box.name,
 		RestartCount: box.restarts, Driver: "overlay2", Platform: "linux",
@@ -129,17 +132,31 @@ func containerInspect(c *call) (reply, error) {
 		v.ResolvConfPath, v.HostnamePath, v.HostsPath = dir+"resolv.conf", dir+"hostname", dir+"hosts"
 		v.LogPath = dir + box.id + "-json.log"
 	}
-	r, err := jsonReply(http.StatusOK, v)
+	r, err := jsonReplyWith(http.StatusOK, v, 2048+len(host)+len(config))
 	if err != nil {
 		return r, err
 	}
 	// The two large parts were encoded before: they go in before the last brace.
-	host := e.hostConfig(box)
-	b := slices.Grow(r.body[:len(r.body)-len("}\n")], len(host)+len(box.configJSON)+64)
+	b := r.body[:len(r.body)-len("}\n")]
 	b = append(append(b, `,"HostConfig":`...), host...)
-	b = append(append(b, `,"Config":`...), box.configJSON...)
+	b = append(append(b, `,"Config":`...), config...)
 	r.body = append(b, "}\n"...)
 	return r, nil
+}
+
+// lean returns the container's HostConfig, which is host, and its Config without
+// what says nothing.
+func (c *ctr) lean(host []byte) (leanHost, leanConfig []byte) {
+	if c.configLean == nil {
+		c.configLean = lean(c.configJSON)
+	}
+	if len(c.links) > 0 {
+		return lean(host), c.configLean
+	}
+	if c.hostLean == nil {
+		c.hostLean = lean(host)
+	}
+	return c.hostLean, c.configLean
 }
 
 func (e *Engine) networkSettings(c *ctr) networkSettings {

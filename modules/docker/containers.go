@@ -236,19 +236,28 @@ func nameMatches(pattern string, names []string) bool {
 // is left out.
 func (e *Engine) getAll(ctx context.Context, found []container.Summary) ([]*Container, error) {
 	all := make([]*Container, len(found))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(e.world.AtOnce(8))
-	for i, s := range found {
-		g.Go(func() (err error) {
-			all[i], err = e.get(ctx, s.ID)
-			if isKind(err, failure.NotFound) {
-				return nil
-			}
-			return err
-		})
+	look := func(ctx context.Context, i int) (err error) {
+		all[i], err = e.get(ctx, found[i].ID)
+		if isKind(err, failure.NotFound) {
+			return nil
+		}
+		return err
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+	if limit := min(e.world.AtOnce(8), len(found)); limit > 1 {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(limit)
+		for i := range found {
+			g.Go(func() error { return look(ctx, i) })
+		}
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
+	} else {
+		for i := range found {
+			if err := look(ctx, i); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return slices.DeleteFunc(all, func(c *Container) bool { return c == nil }), nil
 }

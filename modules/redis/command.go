@@ -82,10 +82,16 @@ func lookup(name string) *command {
 // subcommands returns the second words that name takes, "get", "set", ...
 func subcommands(name string) []string {
 	var subs []string
-	for i := range table {
-		if sub, ok := strings.CutPrefix(table[i].name, name+"|"); ok {
-			subs = append(subs, sub)
+	prefix := name + "|"
+	first, _ := slices.BinarySearchFunc(table[:], prefix, func(c command, prefix string) int {
+		return strings.Compare(c.name, prefix)
+	})
+	for i := first; i < len(table); i++ { // the table is sorted
+		sub, ok := strings.CutPrefix(table[i].name, prefix)
+		if !ok {
+			break
 		}
+		subs = append(subs, sub)
 	}
 	return subs
 }
