@@ -60,6 +60,9 @@ type Function struct {
 	fn   *lua.LFunction
 }
 
+// Function returns fn as one that was passed to this call.
+func (c *Call) Function(fn *lua.LFunction) *Function { return &Function{call: c, fn: fn} }
+
 // Call calls the function and returns what it returns, as Lua values that can
 // be returned to the recipe as they are. An error that it raises is returned.
 func (f *Function) Call(c *Call, args ...any) ([]any, error) {

@@ -50,6 +50,8 @@ type RunOptions struct {
 	Loaded func(file string, source []byte)
 	// Memo keeps what steps with once=true returned; nil: nothing is kept.
 	Memo Memo
+	// Cover counts which lines are executed; nil: nothing does.
+	Cover *Cover
 	// Print gets the lines that the recipe prints; nil: they are dropped.
 	Print func(line string)
 }
@@ -61,6 +63,9 @@ type Memo interface {
 	// Keep keeps a plain value. When it returns, the value is durable.
 	Keep(name string, value Value) error
 }
+
+// Cover counts what is executed of a recipe and of the files that it requires.
+type Cover = sandbox.Cover
 
 // Event is one thing that happened in a run, as its Sinks see it.
 type Event = effect.Event
@@ -209,7 +214,7 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 	}
 	r.loader = &loader{run: r, loaded: map[string]*required{}}
 	r.vm = sandbox.New(sandbox.Options{
-		Limits: h.opts.Limits, Clock: opts.Clock, Seed: opts.Seed, Shuffle: opts.Shuffle,
+		Limits: h.opts.Limits, Clock: opts.Clock, Seed: opts.Seed, Shuffle: opts.Shuffle, Cover: opts.Cover,
 		Print: func(line string) {
 			if opts.Print != nil {
 				opts.Print(r.scrub.Clean(line))

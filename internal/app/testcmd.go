@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,8 @@ type testFlags struct {
 	junit   string
 	tap     bool
 	update  bool
+	cover   bool
+	least   float64 // of lines and of effects, in percent
 	timeout time.Duration
 }
 
@@ -71,6 +75,8 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&t.junit, "junit", "", "write the results to `FILE`, as CI servers read them")
 	f.BoolVar(&t.tap, "tap", false, "print the results by the Test Anything Protocol")
 	f.BoolVar(&t.update, "update", false, "write the plans that run:matches_golden compares with")
+	f.BoolVar(&t.cover, "coverage", false, "show which lines and effects of the recipes the specs ran")
+	f.Var(parsed(&t.least, percentage), "coverage-min", "fail below `PERCENT` of the lines, or of the effects")
 	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s)")
 }
 
@@ -100,6 +106,9 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	if t.update {
 		opts.Update = p.write
 	}
+	if t.cover = t.cover || t.least > 0; t.cover {
+		opts.Coverage = spec.NewCoverage(p.tree, opts.Modules)
+	}
 	if t.list {
 		return c.listSpecs(cmd.Context(), opts)
 	}
@@ -119,7 +128,14 @@ func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := printer.End(sum); err != nil {
+	if j, ok := printer.(*spec.JSON); ok && t.cover {
+		j.Coverage(opts.Coverage.Files())
+	}
+	err := printer.End(sum)
+	if err == nil && t.cover && !c.flags.json && !t.tap {
+		_, err = io.WriteString(c.env.Stdout, printable(opts.Coverage.Table()))
+	}
+	if err != nil {
 		return failure.Wrap(failure.Output, innermost(err), "write results")
 	}
 	if t.junit != "" {
@@ -137,7 +153,29 @@ func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options)
 	case sum.Total() == 0:
 		return failure.New(failure.NotFound, "no test is chosen").WithHint("--list shows the tests, with their tags")
 	}
-	return nil
+	return t.covered(opts.Coverage)
+}
+
+// covered fails when too little was covered.
+func (t *testFlags) covered(c *spec.Coverage) error {
+	if t.least == 0 {
+		return nil
+	}
+	lines, effects := spec.Total(c.Files()).Percent()
+	if lines >= t.least && effects >= t.least {
+		return nil
+	}
+	e := failure.New(failure.Script, "the specs ran %.1f%% of the recipes' lines and %.1f%% of their effects, less than the %g%% of --coverage-min",
+		lines, effects, t.least)
+	return e.WithHint("--coverage shows what was not run")
+}
+
+func percentage(s string) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+	if err != nil || !(n > 0 && n <= 100) {
+		return 0, fmt.Errorf("%q is not a percentage from 1 to 100", s)
+	}
+	return n, nil
 }
 
 // specPrinter returns what shows the specs.

@@ -103,6 +103,12 @@ func methodName(typ runtime.Type, f runtime.Func) string {
 // objects writes a type and its methods.
 func (p *page) objects(level string, m runtime.Module, typ runtime.Type) {
 	fmt.Fprintf(p, "%s %s objects\n\n%s\n\n", level, typ.Name, prose(typ.Doc))
+	if fields := typ.Fields(); len(fields) > 0 {
+		t := table{head: []string{"field", "type", "meaning"}}
+		addFields(&t, "", fields)
+		t.write(p)
+		p.WriteString("\n")
+	}
 	if repeats(m, typ) {
 		return
 	}

@@ -108,7 +108,7 @@ func index(pages []*page) string {
 		}
 	}
 	t.write(&b)
-	b.WriteString("\n[Recipes](recipes.md) has the parameters of the recipes that mepc-run brings, [errors](../errors.md) the kinds of error.\n")
+	b.WriteString("\n[Recipes](recipes.md) has the parameters of the recipes that mepc-run brings, [spec](spec.md) what specs can say, [errors](../errors.md) the kinds of error.\n")
 	b.WriteString(conventions)
 	return b.String()
 }

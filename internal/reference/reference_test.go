@@ -12,6 +12,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/reference"
+	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -28,6 +29,7 @@ func pages(t *testing.T) map[string]string {
 	for name, text := range reference.Markdown(documented()) {
 		all[filepath.Join("reference", name)] = text
 	}
+	all[filepath.Join("reference", "spec.md")] = reference.Markdown(spec.Modules())["spec.md"]
 	all[filepath.Join("reference", "recipes.md")] = reference.Recipes(shipped(t))
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -36,7 +37,7 @@ func functions(m runtime.Module) []function {
 var snake = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
 func TestEveryFunctionSaysWhatItDoes(t *testing.T) {
-	for _, m := range documented() {
+	for _, m := range append(documented(), spec.Modules()...) {
 		sentence(t, "module "+m.Name, m.Doc)
 		for _, typ := range m.Types {
 			sentence(t, "type "+typ.Name, typ.Doc)
@@ -96,7 +97,7 @@ func fields(t *testing.T, name string, list []runtime.Field) {
 // TestEveryExampleCompiles also finds a function that the program does not have:
 // the names after a module's are looked up.
 func TestEveryExampleCompiles(t *testing.T) {
-	mods := documented()
+	mods := append(documented(), spec.Modules()...)
 	host := runtime.New(runtime.Options{Modules: mods})
 	known := map[string]bool{}
 	for _, m := range mods {

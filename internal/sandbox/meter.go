@@ -42,6 +42,9 @@ func (vm *VM) refill(ts *thread, n int64) {
 		})
 	}
 	m.used += n
+	if vm.opts.Cover != nil {
+		return // each step comes here, to be counted
+	}
 	m.left = min(slice, m.budget-m.used)
 	m.used += m.left
 }

@@ -166,6 +166,9 @@ func (ts *thread) Done() <-chan struct{} {
 		return nil
 	}
 	ts.vm.refill(ts, 1)
+	if c := ts.vm.opts.Cover; c != nil {
+		c.step(ts.L)
+	}
 	return nil
 }
 

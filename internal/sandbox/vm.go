@@ -23,6 +23,8 @@ type Options struct {
 	// Shuffle, when not zero and under a virtual clock, draws which of the
 	// branches that can run goes next, and makes Block a point of switching.
 	Shuffle int64
+	// Cover counts what is executed; nil: nothing does.
+	Cover *Cover
 	// Print receives what print writes, a call at a time and without the final
 	// newline. With nil it is dropped.
 	Print func(line string)
@@ -142,7 +144,12 @@ func (vm *VM) Members() map[string][]string {
 }
 
 // Load returns the program's main function.
-func (vm *VM) Load(p *Program) *lua.LFunction { return vm.root.NewFunctionFromProto(p.proto) }
+func (vm *VM) Load(p *Program) *lua.LFunction {
+	if vm.opts.Cover != nil {
+		vm.opts.Cover.load(p)
+	}
+	return vm.root.NewFunctionFromProto(p.proto)
+}
 
 // Run runs the program under ctx and returns what it returns.
 func (vm *VM) Run(ctx context.Context, p *Program, args ...lua.LValue) (values []lua.LValue, err error) {

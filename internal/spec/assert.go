@@ -39,6 +39,9 @@ func asserting[A any](f runtime.Func, check func(f *file, c *runtime.Call, a *A)
 		})
 	}
 	f.Raises = []runtime.Kind{failure.Script}
+	if f.Returns == "" {
+		f.Returns = "nothing"
+	}
 	f.Call = caller(false)
 	return assertion{f, caller(true)}
 }
@@ -127,5 +130,14 @@ func (f *file) asserts() runtime.Module {
 	for _, a := range list {
 		m.Funcs = append(m.Funcs, a.Func)
 	}
+	m.Funcs = append(m.Funcs, runtime.Func{
+		Name: "spy", Doc: "Is about the calls of a spy: .was.called(), .was.called(2), .was_not.called(), .was.called_with(...).",
+		Returns: "an object with these words", Raises: []runtime.Kind{failure.Invalid, failure.Script},
+		Example: `local s = spy.new(function() end)
+s("a")
+assert.spy(s).was.called(1)
+assert.spy(s).was_not.called_with("b")`,
+		Call: runtime.Inline((*file).spyAssert),
+	})
 	return m
 }

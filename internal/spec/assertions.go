@@ -42,7 +42,7 @@ func assertions() []assertion {
 	for _, typ := range []string{"string", "number", "boolean", "table", "function"} {
 		article := "a "
 		all = append(all, asserting(runtime.Func{
-			Name: "is_" + typ, Doc: "A value is " + article + typ + ".", Example: `assert.is_not.` + typ + `(nil)`,
+			Name: "is_" + typ, Doc: "A value is " + article + typ + ".", Example: `assert.is_not_` + typ + `(nil)`,
 		}, is(article+typ, func(v lua.LValue) bool { return v.Type().String() == typ })))
 	}
 	return append(all,
@@ -59,6 +59,7 @@ func assertions() []assertion {
 		asserting(runtime.Func{
 			Name: "has_error", Doc: "A function raises an error. expected is its message, a Lua pattern that the message matches, or a table " +
 				"of fields of the error, such as {kind = \"conflict\"}.",
+			Returns: "the error",
 			Example: `assert.has_error(function() fail("no luck", {kind = "conflict"}) end, {kind = "conflict"})`,
 		}, (*file).hasError),
 	)

@@ -29,6 +29,7 @@ type file struct {
 	running *running // the test that runs; nil while the file is read
 	output  []string
 	worlds  []*World // that are open
+	placed  []*Spy   // that stand in place of something
 }
 
 // running is a test that runs.
@@ -218,7 +219,7 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 			r.fail(err)
 		}
 	}
-	worlds := len(f.worlds)
+	worlds, placed := len(f.worlds), len(f.placed)
 	f.running = &running{}
 	around := t.around()
 	for _, b := range around {
@@ -247,6 +248,7 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 	}
 	f.running = nil
 	f.closeWorlds(worlds)
+	f.revertSpies(placed)
 	r.Output, r.Duration = f.output, clock.Wall{}.Now().Sub(began)
 	return r
 }

@@ -71,6 +71,16 @@ func (j *JSON) File(f *File) {
 	}
 }
 
+// Coverage writes what was executed of each file.
+func (j *JSON) Coverage(files []FileCoverage) {
+	for _, f := range files {
+		j.write(struct {
+			Type string `json:"type"`
+			FileCoverage
+		}{"coverage", f})
+	}
+}
+
 // End writes the sum.
 func (j *JSON) End(s Sum) error {
 	j.write(struct {

@@ -57,11 +57,15 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 	}
 	var notes noted
 	var r *rehearsal.Run
+	var cover *runtime.Cover
+	if w.file.opts.Coverage != nil {
+		cover = &runtime.Cover{}
+	}
 	c.Block(func(ctx context.Context) {
 		w.faults.Switch(true)
 		defer w.faults.Switch(false)
 		r, err = w.stage.Run(ctx, a.Recipe, recipe, runtime.RunOptions{
-			Params: a.Params, Seed: 1, Sinks: []runtime.Sink{&notes}, Print: notes.add,
+			Params: a.Params, Seed: 1, Sinks: []runtime.Sink{&notes}, Print: notes.add, Cover: cover,
 		})
 	})
 	if err != nil {
@@ -82,6 +86,9 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 		if e.Effect != nil {
 			out.Effects = append(out.Effects, effectOf(&e))
 		}
+	}
+	if cover != nil {
+		w.file.opts.Coverage.add(a.Recipe, cover, out.Effects)
 	}
 	return out, nil
 }

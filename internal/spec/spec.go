@@ -49,6 +49,8 @@ type Options struct {
 	Jobs    int            // how many files at once; 0: as many as there are processors
 	// Update writes a golden plan, by its name in Root; nil: they are compared.
 	Update func(name string, data []byte) error
+	// Coverage learns what runs execute; nil: nobody does.
+	Coverage *Coverage
 	// Done is told of each file when it is done, in the order of Files.
 	Done func(*File)
 }

@@ -20,7 +20,7 @@ func Words(modules []runtime.Module) []runtime.Module {
 // words is the table of everything that a spec can say, besides what it has in
 // common with recipes.
 func (f *file) words() []runtime.Module {
-	return []runtime.Module{f.globals(), f.asserts()}
+	return append([]runtime.Module{f.globals(), f.asserts()}, f.spies()...)
 }
 
 func (f *file) globals() runtime.Module {
