@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -41,6 +43,35 @@ func BenchmarkRehearseBluegreen(b *testing.B) {
 		}
 		if p.Summary.Add != 2 || p.Summary.Change != 2 {
 			b.Fatalf("%+v", p.Summary)
+		}
+		m.end()
+	}
+	m.report()
+}
+
+// canary looks at a page each five seconds for 25 minutes.
+const canary = `
+local until_ = now() + 25 * 60
+while now() < until_ do
+  assert(http.get("http://127.0.0.1:8080/", {headers={Host="appserver"}, fresh=true}).ok)
+  sleep("5s")
+end`
+
+// BenchmarkRehearseCanary is a recipe that waits for 25 minutes, with 300 probes.
+func BenchmarkRehearseCanary(b *testing.B) {
+	name := filepath.Join(b.TempDir(), "canary.lua")
+	if err := os.WriteFile(name, []byte(canary), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
+	c.flags.groups()
+	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	m := newMeasure(b)
+	for b.Loop() {
+		m.begin()
+		s := &stage{command: c, name: name, source: "bench", state: benchState()}
+		if _, err := s.play(b.Context()); err != nil || s.failed != nil {
+			b.Fatal(err, s.failed)
 		}
 		m.end()
 	}
