@@ -181,14 +181,14 @@ func TestGateSeesClassTargetAndHost(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(echo))
 	defer s.Close()
 	for source, want := range map[string]string{
-		`http.get(url, {headers={Host="appserver"}})`: "read http.get [{host appserver}]",
+		`http.get(url, {headers={Host="appserver"}})`: "read http.get [host appserver]",
 		`http.head(url)`:                                        "read http.head []",
-		`http.post(url, {body="secret thing"})`:                 "write http.post [{body 12 bytes}]",
-		`http.put(url, {json={a=1}})`:                           "write http.put [{body json}]",
+		`http.post(url, {body="secret thing"})`:                 "write http.post [body 12 bytes]",
+		`http.put(url, {json={a=1}})`:                           "write http.put [body json]",
 		`http.delete(url)`:                                      "destructive http.delete []",
-		`http.request{url=url, method="OPTIONS"}`:               "read http.request [{method OPTIONS}]",
-		`http.request{url=url, method="DELETE"}`:                "destructive http.request [{method DELETE}]",
-		`http.request{url=url, method="PATCH"}`:                 "write http.request [{method PATCH}]",
+		`http.request{url=url, method="OPTIONS"}`:               "read http.request [method OPTIONS]",
+		`http.request{url=url, method="DELETE"}`:                "destructive http.request [method DELETE]",
+		`http.request{url=url, method="PATCH"}`:                 "write http.request [method PATCH]",
 		`http.get(url, {headers={Authorization="Basic abcd"}})`: "read http.get []",
 	} {
 		_, rec, err := run(t, s.URL, source)
@@ -196,7 +196,11 @@ func TestGateSeesClassTargetAndHost(t *testing.T) {
 			t.Fatal(render(err))
 		}
 		op := rec.last(t).Op
-		if got := fmt.Sprint(op.Class, " ", op.Name, " ", op.Args); got != want || op.Target != s.URL {
+		var args []string
+		for _, a := range op.Args {
+			args = append(args, a.Name+" "+a.Value)
+		}
+		if got := fmt.Sprint(op.Class, " ", op.Name, " ", args); got != want || op.Target != s.URL {
 			t.Errorf("%s: got %s at %s", source, got, op.Target)
 		}
 	}
