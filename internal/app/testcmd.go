@@ -43,24 +43,29 @@ type testFlags struct {
 	cover   bool
 	least   float64 // of lines and of effects, in percent
 	timeout time.Duration
+	faults  faultFlags
 }
 
 const testText = `Runs specs: Lua files that say, in busted's words, what recipes do. They run in
 simulated worlds, in milliseconds, and touch nothing. PATH is a file or a
 directory; without one it is spec. A spec's name ends in _spec.lua.
 
-docs/specs.md says how to write them.`
+docs/specs.md says how to write them.
+
+With --faults the scenarios of specs are tried against a failure at each of their
+recipe's steps; RECIPE means all scenarios of a recipe. docs/faults.md says more.`
 
 func (c *command) testCommand() *cobra.Command {
 	t := &testFlags{}
 	cmd := &cobra.Command{
-		Use: "test [PATH ...]", Short: "Run the specs of recipes", Long: testText,
-		Example: "  mepc-run test\n  mepc-run test spec/bluegreen_spec.lua --filter \"never healthy\"",
+		Use: "test [PATH|RECIPE ...]", Short: "Run the specs of recipes", Long: testText,
+		Example: "  mepc-run test\n  mepc-run test spec/bluegreen_spec.lua --filter \"never healthy\"\n  mepc-run test --faults=2 bluegreen",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.test(cmd, t, args) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	t.add(f)
+	t.faults.add(f)
 	c.pick(f, "json", "quiet", "verbose", "no-color", "max-steps", "allow")
 	return cmd
 }
@@ -71,7 +76,7 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&t.filter.Without, "exclude-tags", nil, "leave out the tests that have one of these `TAGS`")
 	f.BoolVar(&t.list, "list", false, "list the tests, and run none")
 	f.BoolVar(&t.shuffle, "shuffle", false, "draw the order of the tests, and say by which seed")
-	f.Var(parsed(&t.seed, positive), "seed", "draw the order of the tests by `N`, as --shuffle said")
+	f.Var(parsed(&t.seed, positive), "seed", "draw the order of the tests by `N`, as --shuffle said; with --faults, the plans")
 	f.StringVar(&t.junit, "junit", "", "write the results to `FILE`, as CI servers read them")
 	f.BoolVar(&t.tap, "tap", false, "print the results by the Test Anything Protocol")
 	f.BoolVar(&t.update, "update", false, "write the plans that run:matches_golden compares with")
@@ -96,15 +101,28 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 		return err
 	}
 	defer p.close()
-	files, err := p.specs(args)
+	faults, err := t.faults.options(args, t.seed)
+	if err != nil {
+		return err
+	}
+	paths := args
+	if faults != nil {
+		if paths = p.pathsOf(args); len(paths) == 0 && len(args) > 0 {
+			return noScenario(args, []string{"spec"})
+		}
+	}
+	files, err := p.specs(paths)
 	if err != nil {
 		return err
 	}
 	opts := spec.Options{
-		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed,
+		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed, Faults: faults,
 	}
 	if t.update {
 		opts.Update = p.write
+	}
+	if faults != nil && !t.list {
+		return c.tryFaults(cmd.Context(), opts)
 	}
 	if t.cover = t.cover || t.least > 0; t.cover {
 		opts.Coverage = spec.NewCoverage(p.tree, opts.Modules)

@@ -347,6 +347,16 @@ func (x *explorer) recover(t *trial, k key) *recovery {
 	return rec
 }
 
+// Check runs the scenario without a fault. The error is a *BrokenError when
+// something is wrong.
+func Check(ctx context.Context, s *Scenario) error {
+	x, err := newExplorer(s, Options{})
+	if err == nil {
+		_, err = x.baseline(ctx)
+	}
+	return err
+}
+
 // Replay plays one plan and tells its story.
 func Replay(ctx context.Context, s *Scenario, plan Plan) (*Story, error) {
 	x, err := newExplorer(s, Options{})

@@ -3,7 +3,6 @@ package prove
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -60,6 +59,7 @@ type observer struct {
 
 	seen    map[string]bool              // hosts whose list was not empty
 	meant   map[string]map[string]string // host -> backend -> ID of the container it meant
+	names   map[string]string            // of the containers that were meant, by ID
 	astray  map[string]bool              // excused addresses
 	brought map[string]string            // host -> the list that a restart of Redis brought back
 	told    map[string]bool              // what was wrong when it last looked: once said is enough
@@ -70,21 +70,9 @@ const ownRouter = "127.255.255.254:80"
 
 func newObserver(s *Scenario, w *sim.World) *observer {
 	return &observer{
-		scenario: s, world: w, seen: map[string]bool{}, meant: map[string]map[string]string{},
+		scenario: s, world: w, seen: map[string]bool{}, meant: map[string]map[string]string{}, names: map[string]string{},
 		astray: map[string]bool{}, brought: map[string]string{}, told: map[string]bool{},
 	}
-}
-
-// clone returns an observer that has seen the same.
-func (o *observer) clone() *observer {
-	n := *o
-	n.seen, n.astray, n.brought = maps.Clone(o.seen), maps.Clone(o.astray), maps.Clone(o.brought)
-	n.told = maps.Clone(o.told)
-	n.meant = make(map[string]map[string]string, len(o.meant))
-	for host, m := range o.meant {
-		n.meant[host] = maps.Clone(m)
-	}
-	return &n
 }
 
 // look returns what is wrong now and was not when it last looked.
@@ -123,6 +111,7 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 		if o.seen[host] && !brought {
 			wrong(NeverEmpty, host, "the routing list of %s is empty", host)
 		}
+		delete(o.meant, host)
 		return
 	}
 	o.seen[host] = true
@@ -138,11 +127,11 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 		before, known := o.meant[host][url]
 		switch {
 		case box == nil && known:
-			wrong(Alive, host+" "+url, "%s points to %s, where %s was and nothing runs", host, url, name(boxes, before))
+			wrong(Alive, host+" "+url, "%s points to %s, where %s was and nothing runs", host, url, o.names[before])
 		case box == nil:
 			wrong(Alive, host+" "+url, "%s points to %s, where nothing runs", host, url)
 		case known && box.ID != before:
-			wrong(Meant, host+" "+url, "%s points to %s, which was %s and is %s now", host, url, name(boxes, before), box.Name)
+			wrong(Meant, host+" "+url, "%s points to %s, which was %s and is %s now", host, url, o.names[before], box.Name)
 		case !o.ours(box):
 			wrong(Meant, host+" "+url, "%s points to %s, which is %s: no container of %s", host, url, box.Name, o.scenario.App)
 		case box.Health != "" && box.Health != "healthy":
@@ -153,6 +142,7 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 			meant[url] = before
 		case box != nil:
 			meant[url] = box.ID
+			o.names[box.ID] = box.Name
 		}
 	}
 	o.meant[host] = meant
@@ -244,15 +234,6 @@ func owner(boxes []sim.Box, at place) *sim.Box {
 		}
 	}
 	return nil
-}
-
-func name(boxes []sim.Box, id string) string {
-	for _, b := range boxes {
-		if b.ID == id {
-			return b.Name
-		}
-	}
-	return "a container that is removed"
 }
 
 // dies excuses what a container that is about to die takes with it.

@@ -9,12 +9,11 @@ import (
 
 // Scenario is a recipe in a world, and what is expected of it.
 type Scenario struct {
-	Name   string     // for people
-	World  *sim.State // what is true at the start
-	Run    Runner     // runs the recipe under test, as its user does
-	Hosts  []string   // whose routing lists and traffic are watched
-	Router string     // the address of the world's router that traffic is sent to
-	App    string     // the app that the lists of Hosts belong to; empty: containers of any app may be listed
+	Name  string     // for people
+	World *sim.State // what is true at the start
+	Run   Runner     // runs the recipe under test, as its user does
+	Hosts []string   // whose routing lists and traffic are watched
+	App   string     // the app that the lists of Hosts belong to; empty: containers of any app may be listed
 	// Others are deployers who may step in between two calls.
 	Others []Deployer
 	// Invariants are the team's own: each is asked after every change.

@@ -51,13 +51,20 @@ func New(state *sim.State, opts Options) (*Stage, error) {
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "%s: %s", opts.Source, err)
 	}
-	s := &Stage{World: world, Host: opts.Host, source: opts.Source, state: state}
+	s := In(world, opts)
+	s.state = state
+	return s, nil
+}
+
+// In furnishes a world that is there already. Nothing is run on its stage.
+func In(world *sim.World, opts Options) *Stage {
+	s := &Stage{World: world, Host: opts.Host, source: opts.Source}
 	stage := engine.Stage{Missing: opts.Missing, Wire: opts.Wire}
 	if !opts.Strict {
 		stage.Assume = s.Assume
 	}
 	s.Clients = engine.Rehearsal(opts.Servers, world, stage)
-	return s, nil
+	return s
 }
 
 // Close ends the world.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
@@ -144,6 +145,9 @@ func (f *file) call(ctx context.Context, fn *runtime.Function) *runtime.Error {
 func (f *file) run(ctx context.Context) []*Result {
 	results := f.brokenBlocks(f.root, nil)
 	tests := f.root.chosen(f.opts.Filter)
+	if f.opts.Faults != nil {
+		tests = slices.DeleteFunc(tests, func(t *test) bool { return !f.opts.Faults.takes(t) })
+	}
 	order := make([]int, len(tests))
 	for i := range order {
 		order[i] = i
@@ -208,7 +212,7 @@ func (f *file) hooks(ctx context.Context, b *block, list []*hook) []*Result {
 // test runs one test with everything around it.
 func (f *file) test(ctx context.Context, t *test) *Result {
 	r := &Result{Names: t.names, Where: t.where, Status: Passed}
-	if t.fn == nil {
+	if t.fn == nil && t.scenario == nil {
 		r.Status, r.Reason = Pending, t.why
 		return r
 	}
@@ -229,7 +233,11 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 			}
 		}
 	}
-	if r.Err == nil {
+	switch {
+	case r.Err != nil:
+	case t.scenario != nil:
+		f.tries(ctx, t, r)
+	default:
 		r.fail(f.call(ctx, t.fn))
 	}
 	for i := len(f.running.finally) - 1; i >= 0; i-- {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/prove"
 	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/runtime"
@@ -47,6 +48,7 @@ type Options struct {
 	Limits  runtime.Limits // of a spec's state; Steps are for each of its functions
 	Timeout time.Duration  // of each function of a spec, in real time; 0: thirty seconds
 	Jobs    int            // how many files at once; 0: as many as there are processors
+	Faults  *Faults        // not nil: scenarios are tried against faults, and nothing else is run
 	// Update writes a golden plan, by its name in Root; nil: they are compared.
 	Update func(name string, data []byte) error
 	// Coverage learns what runs execute; nil: nobody does.
@@ -79,6 +81,8 @@ type Result struct {
 	Err      *runtime.Error // Failed, Broken
 	Reason   string         // Pending: why
 	Output   []string       // what it printed
+	Report   *prove.Report  // of a scenario that was tried against faults
+	Story    *prove.Story   // of one plan that was played
 	Duration time.Duration  // real time
 }
 

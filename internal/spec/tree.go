@@ -15,6 +15,7 @@ type block struct {
 	broken *Result // what went wrong while it was read
 
 	beforeEach, afterEach, setup, teardown []*hook
+	invariants                             []invariant
 
 	settled  bool // its setup was run
 	unsettle *runtime.Error
@@ -34,11 +35,12 @@ type hook struct {
 
 // test is an it.
 type test struct {
-	block *block
-	names []string
-	where string
-	fn    *runtime.Function // nil: pending
-	why   string            // it is pending
+	block    *block
+	names    []string
+	where    string
+	fn       *runtime.Function // nil: pending
+	why      string            // it is pending
+	scenario *scenario         // instead of fn
 }
 
 // Filter says which tests are run. The zero value takes all.

@@ -27,7 +27,7 @@ func (f *file) globals() runtime.Module {
 	return runtime.Module{
 		Doc: "The words of a spec.", Self: f,
 		Types: []runtime.Type{worldType(), runType()},
-		Funcs: []runtime.Func{
+		Funcs: append([]runtime.Func{
 			{
 				Name: "describe",
 				Doc:  "Makes a block of tests about one thing. Words of its name that begin with # are tags. context is the same word.",
@@ -87,7 +87,7 @@ it("is not written yet")`,
 				Call:    runtime.Inline((*file).finally),
 			},
 			worldFunc(),
-		},
+		}, scenarioFuncs()...),
 	}
 }
 
