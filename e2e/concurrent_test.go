@@ -3,31 +3,35 @@ package e2e
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
+	"time"
 )
 
-// Two people deploy different versions at one time.
-func TestOfTwoDeployersOneWins(t *testing.T) {
+// Two people deploy different versions at one time: one after the other, or the
+// second is told who is at it. Their effects do not mix, and the last one's version
+// is the one that stays.
+func TestTwoDeployersDoNotInterleave(t *testing.T) {
 	s := shared(t)
 	s.deploy("1.0")
 	l := s.load()
-	for range 3 {
-		first, second := s.begin(s.args("1.1")...), s.begin(s.args("1.2")...)
+	for _, wait := range []string{"0s", "1m", "0s"} {
+		first, second := s.begin(append([]string{"--lock-wait", wait}, s.args("1.1")...)...), s.begin(append([]string{"--lock-wait", wait}, s.args("1.2")...)...)
 		a, b := first(), second()
-		winner, loser, version, other := a, b, "1.1", "1.2"
-		if a.Code != 0 {
-			winner, loser, version, other = b, a, "1.2", "1.1"
+		last := map[bool]string{true: "1.1", false: "1.2"}
+		switch {
+		case a.Code == 0 && b.Code == 0:
+			s.serves(last[a.Ended.After(b.Ended)], 1)
+		case a.Code == 0 && b.Err != nil && b.Err.Kind == "conflict" && wait == "0s":
+			s.mentions(b.Err.Message, s.app+" is locked by run ")
+			s.serves("1.1", 1)
+		case b.Code == 0 && a.Err != nil && a.Err.Kind == "conflict" && wait == "0s":
+			s.mentions(a.Err.Message, s.app+" is locked by run ")
+			s.serves("1.2", 1)
+		default:
+			t.Fatalf("want successes one after the other, or one conflict:\n%s\n%s", a, b)
 		}
-		if winner.Code != 0 || loser.Err == nil || loser.Err.Kind != "conflict" {
-			t.Fatalf("want one success and one conflict:\n%s\n%s", a, b)
-		}
-		s.mentions(loser.Err.Message, "is not deployed")
-		s.serves(version, 1)
-		for name := range s.containers() {
-			if strings.HasPrefix(name, s.app+"-"+other) {
-				t.Errorf("the loser left %s: %s", name, loser)
-			}
+		if a.LastEffect.After(b.FirstEffect) && b.LastEffect.After(a.FirstEffect) {
+			t.Errorf("their effects are mixed:\n%s\n%s", a, b)
 		}
 		s.deploy("1.0", "keep=0")
 		s.serves("1.0", 1)
@@ -72,20 +76,22 @@ func TestEditedListIsAConflict(t *testing.T) {
 	s.serves("1.1", 1)
 }
 
-// Whoever begins later has the app: the later run stops the container that the
-// earlier one still waits for, and the earlier one is told by whom.
-func TestSlowDeployerIsToldByWhom(t *testing.T) {
+// A run has the app until its end: whoever comes meanwhile is told who is at it,
+// and changes nothing.
+func TestWhoeverComesMeanwhileIsToldByWhom(t *testing.T) {
 	s := shared(t)
 	s.deploy("1.0")
-	wait := s.begin(s.args("1.1", "env=READY_AFTER=6s")...)
+	wait := s.begin(s.args("1.1", "env=READY_AFTER=9s")...)
 	s.eventually("the slow container", func() bool { return len(s.running("1.1")) == 1 })
-	s.deploy("1.2")
-	r := wait()
-	if r.Err == nil || r.Err.Kind != "conflict" {
-		t.Fatalf("want a conflict: %s", r)
+	r := s.refuse("conflict", "1.2")
+	s.mentions(r.Err.Message, s.app+" is locked by run ", " on ")
+	if r.Effects != 0 || r.Took > 8*time.Second {
+		t.Errorf("%d effects: %s", r.Effects, r)
 	}
-	s.mentions(r.Err.Message, s.app+"-1.1-", "is not deployed: "+s.app+"-1.2-")
-	s.serves("1.2", 1)
+	if r := wait(); r.Code != 0 {
+		t.Fatal(r)
+	}
+	s.serves("1.1", 1)
 }
 
 func TestTwoHostsOfOneApp(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -34,12 +35,13 @@ type stage struct {
 
 	docker, redis string // where mepc-run finds them
 	router, admin string // URLs
+	state         string // mepc-run's state directory
 }
 
 // newStage sets the stage in l: images name/app:1.0 and so on, and a router.
 func newStage(t *testing.T, l *lab.Lab) *stage {
 	t.Helper()
-	s := &stage{t: t, app: l.Name("app"), docker: l.Engine.Host(), redis: l.Redis.URL()}
+	s := &stage{t: t, app: l.Name("app"), docker: l.Engine.Host(), redis: l.Redis.URL(), state: t.TempDir()}
 	var err error
 	if s.engine, err = l.Engine.Client(); err != nil {
 		t.Fatal(err)
@@ -121,6 +123,9 @@ type run struct {
 	Effects        int        // how many calls changed something
 	Err            *runError  // nil without an error
 	Calls          []*runCall // the calls that changed something
+	Ended          time.Time
+
+	FirstEffect, LastEffect time.Time // when they began
 }
 
 type runError struct{ Kind, Op, Message, Hint, State, Details string }
@@ -164,6 +169,7 @@ func (s *stage) command(args ...string) *exec.Cmd {
 		s.t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "MEPC_STATE="+s.state)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
@@ -186,7 +192,7 @@ func (s *stage) begin(args ...string) (wait func() *run) {
 	}
 	return func() *run {
 		err := cmd.Wait()
-		r := &run{Stdout: out.String(), Stderr: errs.String(), Code: cmd.ProcessState.ExitCode(), Took: time.Since(start)}
+		r := &run{Stdout: out.String(), Stderr: errs.String(), Code: cmd.ProcessState.ExitCode(), Took: time.Since(start), Ended: time.Now()}
 		if err != nil && !errors.As(err, new(*exec.ExitError)) {
 			s.t.Fatal(err)
 		}
@@ -201,6 +207,7 @@ func (r *run) decode(t *testing.T) {
 	for line := range strings.Lines(r.Stdout) {
 		var object struct {
 			Type, Op, Target, Outcome, Status string
+			Time                              time.Time
 			Effects                           int
 			Error                             *runError
 		}
@@ -210,6 +217,10 @@ func (r *run) decode(t *testing.T) {
 		switch object.Type {
 		case "effect":
 			r.Calls = append(r.Calls, &runCall{object.Op, object.Target, object.Outcome})
+			if r.FirstEffect.IsZero() {
+				r.FirstEffect = object.Time
+			}
+			r.LastEffect = object.Time
 		case "result":
 			r.Status, r.Effects, r.Err = object.Status, object.Effects, object.Error
 		}
@@ -269,7 +280,7 @@ func (s *stage) removeAll() {
 	defer cancel()
 	// First: a list that outlives its containers points to whoever gets their
 	// addresses next, and bluegreen stops no container that a list points to.
-	s.store.Del(ctx, "frontend:"+s.app, "dead:"+s.app, "mepc:deploying:"+s.app)
+	s.store.Del(ctx, "frontend:"+s.app, "dead:"+s.app, "mepc:lock:{"+s.app+"}", "mepc:fence:{"+s.app+"}")
 	list, _ := s.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+s.app))})
 	for _, c := range list {
 		s.remove(c.ID)

@@ -10,6 +10,7 @@ local shared = deployment.params()
 local p = params{app = shared.app, host = shared.host, keep = shared.keep, retain = shared.retain}
 
 local engine, store = docker.connect(), redis.connect()
+lock(p.app, {redis = store}) -- until the run's end, nobody else deploys the app
 local list = frontend.read(store, p.host)
 local serving = release.serving(release.all(engine, p.app), list and list.urls or {})
 if #serving ~= 1 then

@@ -18,6 +18,7 @@ end
 local p = params(declared)
 
 local engine, store = docker.connect(), redis.connect()
+lock(p.app, {redis = store}) -- until the run's end, nobody else deploys the app
 local list = frontend.read(store, p.host)
 if not list then fail(frontend.key(p.host) .. " is empty: there is nothing to return from", {kind = "not_found", hint = "is host= right?"}) end
 local releases = release.all(engine, p.app)

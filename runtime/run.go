@@ -102,7 +102,7 @@ type Run struct {
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
 	deferred   []*Compensation
-	ends       []func(context.Context)
+	ends       []func(context.Context) error
 	sources    map[string][]byte
 	metatables map[*boundType]*lua.LTable
 	selves     map[*boundModule]any // what Receivers have made
@@ -255,18 +255,21 @@ func (r *Run) AddGuard(guard Guard) { r.gate.AddGuard(guard) }
 // SetLabel makes the run mark what it creates from now on with a label.
 func (r *Run) SetLabel(name, value string) { r.gate.SetLabel(name, value) }
 
-// AtEnd makes f be called when all else is over, however the run ended, and
-// what was undone. The last one given is called first.
-func (r *Run) AtEnd(f func(context.Context)) { r.ends = append(r.ends, f) }
+// AtEnd makes f be called when all else is over, however the run ended, and what
+// was to be undone is. The last one given is called first. It passes the gate as
+// a call that only looks, named op: it gives back what the run had for itself.
+func (r *Run) AtEnd(op string, f func(context.Context) error) {
+	r.ends = append(r.ends, func(ctx context.Context) error {
+		return r.gate.Do(ctx, &effect.Op{Name: op, Class: effect.Read, Timeout: endTime}, f)
+	})
+}
 
 // endTime bounds each function of AtEnd.
 const endTime = 10 * time.Second
 
 func (r *Run) end() {
 	for i := len(r.ends) - 1; i >= 0; i-- {
-		ctx, cancel := context.WithTimeout(context.Background(), endTime)
-		r.ends[i](ctx)
-		cancel()
+		_ = r.ends[i](context.Background()) // the sinks were told
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -59,10 +60,11 @@ func (s shown) Unwrap() error { return s.err }
 
 // command is one invocation.
 type command struct {
-	env    Env
-	abort  context.Context // ends at the second signal
-	flags  flags
-	recipe string // as the user named it
+	env     Env
+	abort   context.Context // ends at the second signal
+	flags   flags
+	journal *journal.Journal // of the run under way; nil: it has none
+	recipe  string           // as the user named it
 	// helpErr is what went wrong in a help function, which cannot return it.
 	helpErr error
 	changes bool          // a rehearsal found something to do
@@ -111,7 +113,7 @@ traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell it does not know
 	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(), c.checkCommand(),
-		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(),
+		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.lockCommand(),
 		c.routerCommand(), c.completionCommand(), c.versionCommand())
 	root.AddCommand(c.topics()...)
 	root.SetHelpCommand(c.helpCommand())

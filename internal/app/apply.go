@@ -41,7 +41,7 @@ them again.`,
 	f.SortFlags = false
 	c.pick(f, "docker", "context", "insecure-docker", "redis", "secret", "env", "allow",
 		"json", "quiet", "verbose", "no-color", "timeout", "grace", "max-steps", "max-heap", "max-source",
-		"state", "keep-runs")
+		"state", "keep-runs", "lock-wait")
 	return cmd
 }
 

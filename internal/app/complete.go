@@ -59,7 +59,7 @@ func (c *command) completeFlags(root *cobra.Command) {
 		"redis":  {"redis://", "rediss://", "unix://", "redis-sentinel://", "redis-cluster://"},
 		"router": {"http://", "https://"}, "env": nil, "secret": nil, "timeout": nil, "grace": nil,
 		"world": nil, "max-steps": nil, "max-heap": nil, "max-source": nil, "seed": nil,
-		"keep-runs": nil,
+		"keep-runs": nil, "lock-wait": nil,
 	} {
 		directive := cobra.ShellCompDirectiveNoFileComp
 		if len(values) > 0 && strings.HasSuffix(values[0], "://") {

@@ -38,6 +38,7 @@ type flags struct {
 	version  bool
 	state    string
 	keepRuns int64
+	lockWait time.Duration
 
 	rehearsal rehearsalFlags
 }
@@ -88,6 +89,7 @@ func (f *flags) groups() []flagGroup {
 		}),
 		group("Limits", func(s *pflag.FlagSet) {
 			s.Var(parsed(&f.timeout, positiveDuration), "timeout", "end the run after `TIME`, such as 10m (default none)")
+			s.Var(parsed(&f.lockWait, runtime.ParseDuration), "lock-wait", "wait `TIME` for whoever has the lock and lives (default 0s)")
 			s.Var(parsed(&f.grace, positiveDuration), "grace", "undoing may take this `TIME` after a failure (default 1m)")
 			s.Var(parsed(&f.limits.Steps, positive), "max-steps", "the recipe may run `N` Lua instructions (default 100 million)")
 			s.Var(parsed(&f.limits.HeapBytes, heapSize), "max-heap", "the recipe may use memory of `SIZE` (default 128MiB)")

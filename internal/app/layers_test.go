@@ -17,13 +17,13 @@ const module = "github.com/mepc/mepc-run/"
 // lower floors. ARCHITECTURE.md draws the same house.
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
-	"internal/effect": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2,
+	"internal/effect": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/lock": 2,
 	"internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
 	"internal/reference": 4, "internal/rehearsal": 4, "internal/prove": 4,
 	"internal/lint":  4,
-	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/std": 4,
+	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/std": 4,
 	"internal/spec": 5, "internal/app": 6, "cmd/mepc-run": 7,
 }
 
@@ -50,11 +50,12 @@ var osUsers = map[string][]string{
 	"internal/engine": {"CreateTemp", "File", "Open", "PathError", "ReadFile", "Readlink", "Remove", "Rename", "Stat"},
 	// one file a run, and the directory they are in
 	"internal/journal": {"File", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "Remove", "Rename", "Stat"},
-	"internal/router":  {"Stat"},                      // certificates that change
-	"internal/sim":     {"NewSyscallError"},           // errors as a real connection has them
-	"modules/http":     {"ReadFile"},                  // a CA that a recipe names
-	"modules/redis":    {"ErrDeadlineExceeded"},       // a value, no call
-	"runtime":          {"DirFS", "OpenRoot", "Stat"}, // a recipe and its tree
+	"internal/lock":    {"MkdirAll", "O_CREATE", "O_RDWR", "OpenFile", "ReadFile", "Rename", "WriteFile"}, // locks in files
+	"internal/router":  {"Stat"},                                                                          // certificates that change
+	"internal/sim":     {"NewSyscallError"},                                                               // errors as a real connection has them
+	"modules/http":     {"ReadFile"},                                                                      // a CA that a recipe names
+	"modules/redis":    {"ErrDeadlineExceeded"},                                                           // a value, no call
+	"runtime":          {"DirFS", "OpenRoot", "Stat"},                                                     // a recipe and its tree
 }
 
 // importers says who may import what drives a process or a command line.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -12,7 +13,7 @@ import (
 
 // modules is the list of everything that a recipe can call, in the *engine.World
 // that a run is given. A new module is one folder under modules/ and one line here.
-func modules(allow []string, stdOptions std.Options) []runtime.Module {
+func modules(allow []string, stdOptions std.Options, lockOptions lock.Options) []runtime.Module {
 	lifted := func(name string) bool { return slices.Contains(allow, name) }
 	return append(std.Modules(stdOptions),
 		docker.New(docker.Allow{
@@ -22,5 +23,6 @@ func modules(allow []string, stdOptions std.Options) []runtime.Module {
 		}),
 		redis.New(redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),
 		http.New(),
+		lock.New(lockOptions),
 	)
 }

@@ -79,6 +79,7 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	if err != nil {
 		return err
 	}
+	c.journal = jour
 	defer outliveReaders()()
 	rep := c.report(recipe.Name)
 	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
@@ -156,7 +157,7 @@ func (c *command) hostFor(routers []string, limits runtime.Limits) (*runtime.Hos
 		Library: recipes.FS, Limits: limits, Cache: &c.compiled,
 		Modules: modules(c.flags.allow, std.Options{
 			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
-		}),
+		}, c.locking()),
 	}), nil
 }
 
@@ -202,7 +203,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"apply", "check", "completion", "help", "history", "logs", "router", "runs", "show", "test", "version", "world"}
+var commandNames = []string{"apply", "check", "completion", "help", "history", "lock", "logs", "router", "runs", "show", "test", "version", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

@@ -25,6 +25,7 @@ import (
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/modules/docker"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/recipes"
@@ -228,7 +229,7 @@ func (c *command) listSpecs(ctx context.Context, opts spec.Options) error {
 func (c *command) kit(p *project) spec.Kit {
 	hosts := &hosts{command: c, known: map[string]*runtime.Host{}}
 	return spec.Kit{
-		Modules: modules(nil, std.Options{}), Library: recipes.FS, Cache: &c.compiled,
+		Modules: modules(nil, std.Options{}, lock.Options{}), Library: recipes.FS, Cache: &c.compiled,
 		Stage: func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error) {
 			host, err := hosts.of(routers)
 			if err != nil {

@@ -91,6 +91,9 @@ func (w *World) AtOnce(n int) int {
 	return n
 }
 
+// Rehearsed reports whether this is no real world.
+func (w *World) Rehearsed() bool { return w.drafts != nil }
+
 // Dial connects to address, for TCP probes.
 func (w *World) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return w.dial(ctx, network, address)

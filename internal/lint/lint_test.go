@@ -15,6 +15,7 @@ import (
 	"github.com/mepc/mepc-run/internal/lint"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/recipes"
@@ -23,7 +24,7 @@ import (
 
 func host() *runtime.Host {
 	return runtime.New(runtime.Options{Library: recipes.FS, Modules: append(std.Modules(std.Options{}),
-		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New())})
+		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}))})
 }
 
 func linter() *lint.Linter { return lint.New(host(), runtime.Limits{}) }

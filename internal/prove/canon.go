@@ -56,6 +56,9 @@ func (t *trial) canon() key {
 		k := s.Redis[name]
 		lives := k.TTL > 0
 		k.TTL = 0
+		if strings.HasPrefix(name, "mepc:lock:") || strings.HasPrefix(name, "mepc:fence:") {
+			k = sim.RedisKey{} // who had it, and when, is another each time
+		}
 		put([]any{name, lives, k})
 	}
 	for _, host := range slices.Sorted(maps.Keys(t.obs.seen)) {

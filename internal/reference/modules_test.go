@@ -7,6 +7,7 @@ import (
 	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -18,6 +19,7 @@ func documented() []runtime.Module {
 		docker.New(docker.Allow{}),
 		redis.New(redis.Allow{}),
 		http.New(),
+		lock.New(lock.Options{}),
 	)
 }
 

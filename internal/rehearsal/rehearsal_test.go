@@ -11,6 +11,7 @@ import (
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -21,7 +22,7 @@ func furnish(t *testing.T, opts rehearsal.Options) *rehearsal.Stage {
 	t.Helper()
 	opts.Source = "the test's"
 	opts.Host = runtime.New(runtime.Options{Modules: append(std.Modules(std.Options{}),
-		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New())})
+		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}))})
 	s, err := rehearsal.New(&sim.State{
 		Engines: []sim.EngineState{{
 			Images:     []sim.Image{{Ref: "mepc/app:1.0", Expose: []string{"8080"}}},

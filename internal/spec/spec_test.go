@@ -15,6 +15,7 @@ import (
 	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
+	"github.com/mepc/mepc-run/modules/lock"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -22,7 +23,7 @@ import (
 
 // kit is that of a project whose files are in tree.
 func kit(tree fstest.MapFS) spec.Kit {
-	modules := append(std.Modules(std.Options{}), docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New())
+	modules := append(std.Modules(std.Options{}), docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}))
 	host := runtime.New(runtime.Options{Modules: modules, Limits: runtime.Limits{Steps: 1_000_000}})
 	return spec.Kit{
 		Modules: modules,

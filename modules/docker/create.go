@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
+	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -29,6 +30,7 @@ func createFunc() runtime.Func {
 	return runtime.Func{
 		Name: "create", Class: runtime.Write,
 		Doc: "Creates a container, which does not run yet. The image must be on the engine. " +
+			"It is labelled with the run that creates it, mepc.run, and the token of its lock, mepc.fence. " +
 			"What would make a recipe root on the engine's machine (privileged, its network, processes, devices, / or the engine's socket) needs the operator's --allow.",
 		From: "POST /containers/create, and POST /networks/{id}/connect for each of networks", Returns: "the new container",
 		Raises:  writes(failure.Invalid, failure.NotFound, failure.Conflict, failure.Denied),
@@ -218,6 +220,9 @@ func (e *Engine) create(ctx context.Context, a *createArgs) (*Created, error) {
 		return nil, failure.New(failure.Invalid, "%s", err.Error())
 	}
 	call := callNumber()
+	for name, value := range effect.Labels(ctx) {
+		cfg.Labels[name] = value
+	}
 	cfg.Labels[callLabel] = call
 	out := &Created{Name: a.Name}
 	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {

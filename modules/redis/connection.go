@@ -26,6 +26,10 @@ type Connection struct {
 // Endpoint names the server, without password.
 func (r *Connection) Endpoint() string { return r.endpoint }
 
+// Client returns what the connection is made of, for modules that keep something
+// of their own in the recipe's Redis.
+func (r *Connection) Client() redis.UniversalClient { return r.client }
+
 // String is what tostring(r) shows.
 func (r *Connection) String() string { return "redis(" + r.endpoint + ")" }
 

@@ -4,7 +4,6 @@
 -- traffic in several switches. Whatever fails before finish, traffic goes back
 -- first, then what was started is taken down.
 local address = require("lib.address")
-local claim = require("lib.claim")
 local frontend = require("lib.frontend")
 local marks = require("lib.marks")
 local old = require("lib.old")
@@ -47,12 +46,12 @@ function M.params(more)
   return all
 end
 
--- Looks what is wanted and what is there, and claims the app unless nothing is to
--- be done. `p` are the values of M.params. `new` is the release to deploy; that of
+-- Takes the app's lock, and looks what is wanted and what is there. `p` are the values of M.params. `new` is the release to deploy; that of
 -- p.image when it is not given. Returns the deployment: {p, engine, store, new,
 -- from (the backends now), settled (nothing to do)}.
 function M.open(p, new)
   local d = setmetatable({p = p, engine = docker.connect(), store = redis.connect(), touched = {}, undo = {}}, M)
+  d.mine = lock(p.app, {redis = d.store}) -- until the run's end, nobody else deploys the app
   d.new = new or M.release(d.engine, p)
   local before = frontend.read(d.store, p.host)
   d.from, d.id = before and before.urls or {}, p.identifier ~= "" and p.identifier or p.app
@@ -62,14 +61,10 @@ function M.open(p, new)
   end
   d.owners = old.owners(d.engine, d.from)
   d.path = p.confirm ~= "" and p.confirm or p.health ~= "" and p.health or "/"
-  d.mine = claim.of(p.app, d.new.name .. " x" .. p.replicas)
   local there = release.running(d.engine, d.new, p.replicas)
   d.settled = there and frontend.same(d.from, d:urls(there)) and #old.idle(d.engine, d.store, d.new, p.replicas) == 0
     and (not p.retain or prune.plan(d.engine, d.new, p.replicas, p.keep, p.retain).count == 0)
-  if not d.settled then
-    traffic.ready(routers(), p.admin, p.host, d.path)
-    claim.take(d.store, d.mine)
-  end
+  if not d.settled then traffic.ready(routers(), p.admin, p.host, d.path) end
   return d
 end
 
@@ -130,7 +125,6 @@ function M:start(what)
     local replicas = {}
     for i = 1, self.p.replicas do replicas[i] = i end
     local _, err = try(parallel.map, replicas, function(i) self:bring_up(i) end, {limit = 8})
-    if err and not self.settled then claim.check(self.store, self.mine) end -- whoever began later may have stopped it
     if err then error(err) end
     local there = release.running(self.engine, self.new, self.p.replicas)
     if not there then
@@ -233,15 +227,14 @@ function M:finish(from)
   for _, line in ipairs(foreign) do log(line) end
   if #self.idle > 0 then
     step("stop the old release", function()
-      for _, line in ipairs(old.stop(self.engine, self.store, self.new, p.replicas, self.mine)) do log(line) end
+      for _, line in ipairs(old.stop(self.engine, self.store, self.new, p.replicas)) do log(line) end
       frontend.revive(self.store, p.host)
     end)
   end
   step("prune", function()
     marks.clear(self.store, self.new)
     if not p.retain then return end
-    local plan = prune.plan(self.engine, self.new, p.replicas, p.keep, p.retain)
-    if claim.held(self.store, self.mine) then prune.run(self.engine, plan) end
+    prune.run(self.engine, prune.plan(self.engine, self.new, p.replicas, p.keep, p.retain))
   end)
 end
 

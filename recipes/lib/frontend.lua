@@ -3,7 +3,6 @@
 -- that stands twice gets twice the traffic. dead:<host> is a set of positions in
 -- that list that a router found dead. Any edit moves positions, so every edit
 -- here deletes that set in the same transaction.
-local claim = require("lib.claim")
 local M = {}
 
 function M.key(host) return "frontend:" .. host:lower() end
@@ -85,17 +84,21 @@ function M.check(r, host, from)
 end
 
 -- Sends the traffic of `host` from the backends `from` to the backends `to`, if
--- the list still is `from` ({} when there is none yet) and nobody has claimed
--- the app since; raises conflict otherwise. The new backends go in after the
+-- the list still is `from` ({} when there is none yet) and the lock `mine` is still
+-- the last one; raises conflict otherwise. The new backends go in after the
 -- identifier (LINSERT), then the old ones are cut off (LTRIM): the talk's two
 -- commands, in a transaction that fails when anyone touched the list meanwhile.
--- `mine` is the claim, or nil to switch whoever has it: to take traffic back.
+-- `mine` is what lock() returned, or nil to switch whoever has it: to take traffic
+-- back. A run that slept while another one took the lock is refused by Redis.
 -- Returns whether this call did it: another run may have sent it there before.
 function M.switch(r, host, id, from, to, mine)
   local key = M.key(host)
   if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
-  local done, err = try(r.watch, r, {key, mine and mine.key or key}, function(tx)
-    if mine then claim.check(tx, mine) end
+  local done, err = try(r.watch, r, {key, mine and mine.fence or key}, function(tx)
+    if mine and tx:get(mine.fence) ~= mine.token then
+      fail(mine.app .. " is someone else's to deploy: the lock was lost", {
+        kind = "conflict", hint = "mepc-run lock status " .. mine.app .. " tells whose it is; run again when that is done"})
+    end
     local now = M.read(tx, host)
     local urls = now and now.urls or {}
     if M.equal(urls, to) then return false end

@@ -1,7 +1,6 @@
 -- What earlier releases of an app left on the engine, and the end of it. Nothing
 -- here stops a container that any host points to.
 local address = require("lib.address")
-local claim = require("lib.claim")
 local frontend = require("lib.frontend")
 local release = require("lib.release")
 local M = {}
@@ -76,16 +75,13 @@ function M.left(engine, store, app, port, from, idle)
   return urls, foreign
 end
 
--- Stops what is idle, unless someone else began to deploy the app meanwhile: it
--- may be theirs by now. Returns in words what was not stopped.
-function M.stop(engine, store, new, replicas, mine)
+-- Stops what is idle. Returns in words what was not stopped.
+function M.stop(engine, store, new, replicas)
   local left = {}
   parallel.map(M.idle(engine, store, new, replicas), function(c)
     local hosts = address.hosts(c, frontend.all(store)) -- look again: the others took their time
     if hosts then
       left[#left + 1] = c.name .. " is left running: " .. hosts .. " points to it"
-    elseif not claim.held(store, mine) then
-      left[#left + 1] = c.name .. " is left running: someone began to deploy " .. new.app
     else
       engine:stop(c.name)
     end

@@ -1,0 +1,207 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// Keeper has one app's lock for one run. It is a guard of the run's effects.
+type Keeper struct {
+	place Place
+	app   string
+	clock clock.Clock
+
+	mu      sync.Mutex
+	holder  Holder
+	renewed time.Time // when the last renewal that worked was asked for
+	lost    bool
+	stop    func()
+}
+
+// Request says who wants a lock, and how long it may take.
+type Request struct {
+	App    string
+	Holder Holder                  // Token and times are filled in
+	Wait   time.Duration           // how long to wait for a holder that lives
+	Floor  int64                   // the token is above it
+	Dead   func(owner string) bool // knows of holders that are no more; may be nil
+	Clock  clock.Clock
+}
+
+const (
+	pollInterval = 250 * time.Millisecond
+	// patience is how long a lock can be held by a holder that is dead.
+	patience = TTL + time.Second
+	// lostReplies is how often Redis is asked again that did not answer.
+	lostReplies = 3
+	// again is when a renewal is repeated that did not work.
+	again = time.Second
+)
+
+// Take waits for the lock and takes it. A holder that is seen to renew it lives:
+// it is waited for as long as Wait says, and then the error names it. One that
+// does not is taken over when its time is up, or at once when it is known to be
+// dead; from says whose it was.
+func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, err error) {
+	begun := q.Clock.Now()
+	var first, last *Holder
+	over := ""
+	for failed := 0; ; {
+		asked := q.Clock.Now()
+		got, err := place.Take(ctx, q.App, q.Holder, over, q.Floor)
+		switch {
+		case err != nil:
+			if failed++; failed > lostReplies || failure.KindOf(err) != failure.Unavailable || ctx.Err() != nil {
+				return nil, "", err
+			}
+		case got.Owner == q.Holder.Owner:
+			if last != nil && (over != "" || asked.Sub(begun) > Renewal && last.Renewed.Equal(first.Renewed)) {
+				from = last.String()
+			}
+			return keep(place, q, *got, asked), from, nil
+		default:
+			failed = 0
+			if first == nil || first.Owner != got.Owner {
+				first = got
+			}
+			last = got
+			lives := got.Manual() || !got.Renewed.Equal(first.Renewed)
+			waited := asked.Sub(begun)
+			switch {
+			case !got.Manual() && q.Dead != nil && q.Dead(got.Owner):
+				over = got.Owner
+				continue
+			case lives && waited >= q.Wait, waited >= max(q.Wait, patience):
+				return nil, "", busy(q.App, got)
+			}
+		}
+		if err := q.Clock.Sleep(ctx, pollInterval); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+func busy(app string, h *Holder) error {
+	e := failure.New(failure.Conflict, "%s is locked by %s", app, h)
+	if h.Manual() {
+		return e.WithHint("mepc-run lock release %s gives it back, when that is over", app)
+	}
+	return e.WithHint("wait until that is done, then run again; --lock-wait 10m waits for it")
+}
+
+func keep(place Place, q Request, h Holder, asked time.Time) *Keeper {
+	k := &Keeper{place: place, app: q.App, clock: q.Clock, holder: h, renewed: asked}
+	if v, ok := q.Clock.(*clock.Virtual); ok {
+		k.renewVirtually(v, Renewal)
+		return k
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	k.stop = func() { stop(); <-done }
+	go func() {
+		defer close(done)
+		for k.clock.Sleep(ctx, Renewal) == nil {
+			for k.renew(ctx) != nil && !k.isLost() {
+				if k.clock.Sleep(ctx, again) != nil {
+					return
+				}
+			}
+		}
+	}()
+	return k
+}
+
+// renewVirtually renews when a clock that nobody waits for gets that far, and so
+// on.
+func (k *Keeper) renewVirtually(v *clock.Virtual, after time.Duration) {
+	cancel := v.After(after, func() {
+		switch err := k.renew(context.Background()); {
+		case err == nil:
+			k.renewVirtually(v, Renewal)
+		case !k.isLost():
+			k.renewVirtually(v, again)
+		}
+	})
+	k.mu.Lock()
+	k.stop = cancel
+	k.mu.Unlock()
+}
+
+// Token returns the lock's.
+func (k *Keeper) Token() int64 { return k.holder.Token }
+
+// App returns whose lock it is.
+func (k *Keeper) App() string { return k.app }
+
+func (k *Keeper) isLost() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lost
+}
+
+// renew asks for the lock once more.
+func (k *Keeper) renew(ctx context.Context) error {
+	asked := k.clock.Now()
+	k.mu.Lock()
+	gone := asked.Sub(k.renewed) >= TTL
+	k.mu.Unlock()
+	err := k.place.Renew(ctx, k.app, k.holder, gone)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil && asked.After(k.renewed) {
+		k.renewed = asked
+	}
+	if errors.Is(err, ErrLost) {
+		k.lost = true
+	}
+	return err
+}
+
+// Allow implements effect.Guard: without the lock nothing is changed. What takes
+// back the run's doings asks once more for a lock that was not renewed in time.
+func (k *Keeper) Allow(ctx context.Context, op *effect.Op) error {
+	if !op.Class.Mutates() {
+		return nil
+	}
+	k.mu.Lock()
+	age, lost := k.clock.Now().Sub(k.renewed), k.lost
+	k.mu.Unlock()
+	if !lost && age < Limit {
+		return nil
+	}
+	if !lost && effect.Undoing(ctx) && k.renew(ctx) == nil {
+		return nil
+	}
+	if k.isLost() {
+		return failure.New(failure.Conflict, "the lock of %s is lost: it was not renewed for %s, and is someone else's or nobody's by now", k.app, age.Round(time.Second)).
+			WithHint("mepc-run lock status %s tells whose it is; run again when that is done", k.app)
+	}
+	return failure.New(failure.Conflict, "the lock of %s was not renewed for %s: somebody else may take it any time", k.app, age.Round(time.Second)).
+		WithHint("does %s answer? run again when it does", k.place)
+}
+
+// Release gives the lock back.
+func (k *Keeper) Release(ctx context.Context) error {
+	k.mu.Lock()
+	stop := k.stop
+	k.mu.Unlock()
+	stop()
+	if k.isLost() {
+		return nil
+	}
+	return k.place.Release(ctx, k.app, k.holder.Owner)
+}
+
+// Leave keeps the lock as it is, and ends its renewal.
+func (k *Keeper) Leave() {
+	k.mu.Lock()
+	stop := k.stop
+	k.mu.Unlock()
+	stop()
+}
