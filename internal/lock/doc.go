@@ -34,12 +34,16 @@ type Holder struct {
 	Token   int64     `json:"token"`
 	Since   time.Time `json:"since"`
 	Renewed time.Time `json:"renewed"` // by the clock of where the lock is
+	// Life is how long the lock lasts without a renewal; 0: TTL.
+	Life time.Duration `json:"life,omitempty"`
 	// Message says why a person took it. Such a lock does not end by itself.
 	Message string `json:"message,omitempty"`
 }
 
 // Manual reports whether a person took the lock.
 func (h *Holder) Manual() bool { return h.Message != "" }
+
+func (h *Holder) life() time.Duration { return max(TTL, h.Life) }
 
 // String names the holder to people.
 func (h *Holder) String() string {

@@ -38,7 +38,7 @@ type entry struct {
 
 // live returns the holder, unless its time is over.
 func (e *entry) live(now time.Time) *Holder {
-	if e.Holder == nil || !e.Holder.Manual() && now.Sub(e.Holder.Renewed) > TTL {
+	if e.Holder == nil || !e.Holder.Manual() && now.Sub(e.Holder.Renewed) > e.Holder.life() {
 		return nil
 	}
 	return e.Holder

@@ -22,6 +22,10 @@ type Keeper struct {
 	renewed time.Time // when the last renewal that worked was asked for
 	lost    bool
 	stop    func()
+	// stretch is by how much the lock's times are longer: 1, except under a virtual
+	// clock that runs for long.
+	stretch time.Duration
+	count   int // of renewals
 }
 
 // Request says who wants a lock, and how long it may take.
@@ -35,7 +39,8 @@ type Request struct {
 }
 
 const (
-	pollInterval = 250 * time.Millisecond
+	// A lock that is held is looked at again after this time, and then less often.
+	firstPoll, lastPoll = 100 * time.Millisecond, time.Second
 	// patience is how long a lock can be held by a holder that is dead.
 	patience = TTL + time.Second
 	// lostReplies is how often Redis is asked again that did not answer.
@@ -52,7 +57,7 @@ func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, 
 	begun := q.Clock.Now()
 	var first, last *Holder
 	over := ""
-	for failed := 0; ; {
+	for failed, poll := 0, firstPoll; ; poll = min(2*poll, lastPoll) {
 		asked := q.Clock.Now()
 		got, err := place.Take(ctx, q.App, q.Holder, over, q.Floor)
 		switch {
@@ -81,7 +86,7 @@ func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, 
 				return nil, "", busy(q.App, got)
 			}
 		}
-		if err := q.Clock.Sleep(ctx, pollInterval); err != nil {
+		if err := q.Clock.Sleep(ctx, poll); err != nil {
 			return nil, "", err
 		}
 	}
@@ -96,7 +101,7 @@ func busy(app string, h *Holder) error {
 }
 
 func keep(place Place, q Request, h Holder, asked time.Time) *Keeper {
-	k := &Keeper{place: place, app: q.App, clock: q.Clock, holder: h, renewed: asked}
+	k := &Keeper{place: place, app: q.App, clock: q.Clock, holder: h, renewed: asked, stretch: 1}
 	if v, ok := q.Clock.(*clock.Virtual); ok {
 		k.renewVirtually(v, Renewal)
 		return k
@@ -117,13 +122,17 @@ func keep(place Place, q Request, h Holder, asked time.Time) *Keeper {
 	return k
 }
 
+// steady is how often a virtual clock renews before it does so less and less: a
+// day must not take longer than the minutes that matter.
+const steady = 60
+
 // renewVirtually renews when a clock that nobody waits for gets that far, and so
 // on.
 func (k *Keeper) renewVirtually(v *clock.Virtual, after time.Duration) {
 	cancel := v.After(after, func() {
 		switch err := k.renew(context.Background()); {
 		case err == nil:
-			k.renewVirtually(v, Renewal)
+			k.renewVirtually(v, k.pause())
 		case !k.isLost():
 			k.renewVirtually(v, again)
 		}
@@ -131,6 +140,18 @@ func (k *Keeper) renewVirtually(v *clock.Virtual, after time.Duration) {
 	k.mu.Lock()
 	k.stop = cancel
 	k.mu.Unlock()
+}
+
+// pause returns how long the lock need not be renewed.
+func (k *Keeper) pause() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pause := Renewal * k.stretch
+	if k.count++; k.count > steady {
+		k.stretch *= 2 // the next renewal makes the lock last as long
+	}
+	k.holder.Life = TTL * k.stretch
+	return pause
 }
 
 // Token returns the lock's.
@@ -149,9 +170,9 @@ func (k *Keeper) isLost() bool {
 func (k *Keeper) renew(ctx context.Context) error {
 	asked := k.clock.Now()
 	k.mu.Lock()
-	gone := asked.Sub(k.renewed) >= TTL
+	gone, h := asked.Sub(k.renewed) >= TTL*k.stretch, k.holder
 	k.mu.Unlock()
-	err := k.place.Renew(ctx, k.app, k.holder, gone)
+	err := k.place.Renew(ctx, k.app, h, gone)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil && asked.After(k.renewed) {
@@ -170,9 +191,9 @@ func (k *Keeper) Allow(ctx context.Context, op *effect.Op) error {
 		return nil
 	}
 	k.mu.Lock()
-	age, lost := k.clock.Now().Sub(k.renewed), k.lost
+	age, lost, limit := k.clock.Now().Sub(k.renewed), k.lost, Limit*k.stretch
 	k.mu.Unlock()
-	if !lost && age < Limit {
+	if !lost && age < limit {
 		return nil
 	}
 	if !lost && effect.Undoing(ctx) && k.renew(ctx) == nil {

@@ -69,9 +69,14 @@ func TestAHolderThatLivesIsNamedAndKeepsItsLock(t *testing.T) {
 		if waited := s.clock.Now().Sub(begun); waited > lock.Renewal+time.Second {
 			t.Errorf("it took %s to see that alice lives", waited)
 		}
-		s.clock.Advance(time.Minute)
-		if err := write(t, k); err != nil {
-			t.Errorf("after a minute of renewals: %v", err)
+		for _, d := range []time.Duration{time.Minute, time.Hour, 30 * 24 * time.Hour} {
+			s.clock.Advance(d)
+			if err := write(t, k); err != nil {
+				t.Errorf("after %s of renewals: %v", d, err)
+			}
+		}
+		if h, _ := s.Look(t.Context(), "shop"); h == nil || h.Owner != "alice" {
+			t.Errorf("after a month it is %v", h)
 		}
 	})
 }

@@ -119,7 +119,7 @@ func (r *Redis) put(ctx context.Context, tx *redis.Tx, app string, h Holder) err
 	if err != nil {
 		return err
 	}
-	life := TTL
+	life := h.life()
 	if h.Manual() {
 		life = 0 // it stays until it is given back
 	}
