@@ -146,6 +146,9 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 		single := redisTarget{db: t.db, kind: redisServer, scheme: "redis", addrs: []string{"simulated:6379"}, buffer: 4 << 10}
 		c := single.client(world.DialRedis)
 		c.AddHook(unknownCommands{world})
+		if plain, ok := c.(*redis.Client); ok {
+			c.AddHook(waiting{world, plain})
+		}
 		if stage.Wire != nil {
 			c.AddHook(redisWire{stage.Wire})
 		}

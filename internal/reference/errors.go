@@ -22,7 +22,6 @@ func ErrorFields() []ErrorField {
 		{"state", "string", "what state things are in now, or nil where that is not known"},
 		{"where", "string", "the recipe's line, such as bluegreen.lua:42"},
 		{"details", "string", "further lines, such as the last lines of a container's log, or nil"},
-		{"state", "string", "what state things are in now, where that is known"},
 		{"retryable", "boolean", "whether the same call may work if it is tried again, and can do no harm"},
 	}
 }

@@ -49,6 +49,8 @@ var before = map[string]string{
 	"docker.network_disconnect": app + `docker.network_create("front") docker.network_connect("front", "app-blue") `,
 
 	"redis:multi":          `local r = redis.connect() `,
+	"redis:pipeline":       `local r = redis.connect() `,
+	"redis:subscribe":      `local r = redis.connect() `,
 	"redis:watch":          `local r = redis.connect() r:set("n", 1) `,
 	"redis:replace_list":   `local r, old, new = redis.connect(), "http://10.0.0.1", "http://10.0.0.2" r:rpush("frontend:app", "app", old) `,
 	"redis.watching:multi": `redis.connect():watch({"n"}, function(tx) `,

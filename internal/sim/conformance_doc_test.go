@@ -50,6 +50,8 @@ and the lines of a build that name intermediate containers.
 | health check | changes the health at the time it would; only the last probe is in the log, and probes leave no exec events |
 | exec | answers from the fixture, and is not modelled without one; there is no stdin |
 | time | is virtual: API calls take none, unless what they wait for does |
+| Redis' blocking commands | wait on the rehearsal's clock; at the simulated Redis itself they block for real |
+| Redis' subscriptions | answer "not modelled": nobody else is there to say something |
 | image store | is the classic one, also where a newer engine has containerd's |
 | files in a container | are those that were copied in; what else its image brings has no contents, and answers 501. Where an image's files are not known, a directory to copy into is taken to be there, and the plan says so |
 | a commit | has the container's configuration, and the names of what was copied in |

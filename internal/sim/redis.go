@@ -51,7 +51,7 @@ func (s *store) open() *miniredis.Miniredis {
 
 // DialRedis returns a connection to the world's Redis, whatever the address: it
 // is the Dialer of a go-redis client. Commands that block (BLPOP, XREAD BLOCK) do
-// so in real time.
+// so in real time; nobody is subscribed to anything.
 func (w *World) DialRedis(_ context.Context, network, address string) (net.Conn, error) {
 	s := &w.store
 	s.mu.Lock()
@@ -77,9 +77,12 @@ func (w *World) DialRedis(_ context.Context, network, address string) (net.Conn,
 }
 
 // before moves the server's time before each command.
-func (s *store) before(_ *server.Peer, cmd string, args ...string) bool {
+func (s *store) before(peer *server.Peer, cmd string, args ...string) bool {
 	s.mini.SetTime(s.world.clock.Now())
 	switch cmd {
+	case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE":
+		peer.WriteError("ERR " + NotModelled + cmd)
+		return true
 	case "SRANDMEMBER", "SPOP", "RANDOMKEY", "HRANDFIELD", "ZRANDMEMBER":
 		s.seeded.Do(func() { s.mini.Seed(1) }) // costs more than most rehearsals
 	}

@@ -69,6 +69,16 @@ type options struct {
 	MaxBody  runtime.Size      `lua:"max_body" default:"1MB" min:"0" doc:"how large the answer's body may be, unpacked"`
 	Insecure bool              `lua:"insecure" default:"false" doc:"take any certificate"`
 	CA       string            `lua:"ca" doc:"a file with the certificates (PEM) to trust in place of the system's"`
+	Cert     string            `lua:"cert" doc:"a file with our own certificate (PEM), for servers that want one"`
+	Key      string            `lua:"key" doc:"a file with its key (PEM)"`
+	Basic    *basic            `lua:"basic" doc:"log in with a user and a password"`
+	Bearer   string            `lua:"bearer,secret" doc:"or with a token; may be a secret"`
+}
+
+// basic is a user with a password.
+type basic struct {
+	Username string `lua:"username,required,secret" doc:"the user"`
+	Password string `lua:"password,required,secret" doc:"the password; may be a secret"`
 }
 
 // content is what requests with a body take.
@@ -120,9 +130,14 @@ func validate(text string, o *options, c *content) error {
 	case u.Hostname() == "":
 		return errors.New("url: the host is missing")
 	case u.User != nil:
-		return errors.New("url: it holds a user and a password, which would be seen: send an Authorization header")
+		return errors.New("url: it holds a user and a password, which would be seen: give basic = {username = ..., password = ...}")
 	case c.Body != "" && c.JSON != nil:
 		return errors.New("body and json exclude each other")
+	case (o.Cert == "") != (o.Key == ""):
+		return errors.New("cert and key are given together, or neither is")
+	}
+	if err := o.checkLogin(); err != nil {
+		return err
 	}
 	for name, value := range o.Headers {
 		if !isToken(name) {
@@ -131,6 +146,32 @@ func validate(text string, o *options, c *content) error {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 			return fmt.Errorf("headers.%s: it has control characters, such as a line break", name)
 		}
+	}
+	return nil
+}
+
+// checkLogin refuses two ways to log in at once, and what no header can carry.
+func (o *options) checkLogin() error {
+	ways := 0
+	for name := range o.Headers {
+		if strings.EqualFold(name, "Authorization") {
+			ways++
+		}
+	}
+	if o.Basic != nil {
+		ways++
+		if strings.Contains(o.Basic.Username, ":") {
+			return errors.New("basic.username: it has a colon, which ends it")
+		}
+	}
+	if o.Bearer != "" {
+		ways++
+		if strings.ContainsFunc(o.Bearer, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return errors.New("bearer: it has characters that no token has, such as a space or a line break")
+		}
+	}
+	if ways > 1 {
+		return errors.New("basic, bearer and an Authorization header exclude each other")
 	}
 	return nil
 }

@@ -303,7 +303,7 @@ func TestBadArguments(t *testing.T) {
 		`http.get("ftp://h/")`:                             "begins with http:// or https://",
 		`http.get("127.0.0.1:8080")`:                       "url:",
 		`http.get("http:///x")`:                            "the host is missing",
-		`http.get("http://u:p@h/")`:                        "send an Authorization header",
+		`http.get("http://u:p@h/")`:                        "give basic = {username",
 		`http.get("http://h/\n")`:                          "url: malformed",
 		`http.get("http://h/", {headers={["a b"]="x"}})`:   `"a b" is not a name`,
 		`http.get("http://h/", {headers={A="x\r\nB: y"}})`: "control characters",

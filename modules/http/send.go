@@ -46,6 +46,12 @@ func (m *module) send(ctx context.Context, method, address string, o *options, c
 		return nil, failure.New(failure.Invalid, "the request cannot be made: malformed URL")
 	}
 	setHeaders(req, o.Headers, kind)
+	switch {
+	case o.Basic != nil:
+		req.SetBasicAuth(o.Basic.Username, o.Basic.Password)
+	case o.Bearer != "":
+		req.Header.Set("Authorization", "Bearer "+o.Bearer)
+	}
 	transport, done, err := m.transport(o)
 	if err != nil {
 		return nil, err
@@ -135,7 +141,7 @@ var errRedirects = errors.New("more than ten redirects")
 
 // transport returns what carries a request with o, and what to do afterwards.
 func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
-	if !o.Fresh && !o.Insecure && o.CA == "" {
+	if !o.Fresh && !o.Insecure && o.CA == "" && o.Cert == "" {
 		return m.world.Shared(), func() {}, nil
 	}
 	t := m.world.Transport()
@@ -150,6 +156,13 @@ func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, nil, failure.New(failure.Invalid, "ca: %s holds no certificate", o.CA)
 		}
+	}
+	if o.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+		if err != nil {
+			return nil, nil, failure.Wrap(failure.Invalid, err, "cert and key")
+		}
+		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	return t, t.CloseIdleConnections, nil
 }
@@ -208,6 +221,9 @@ func explain(ctx context.Context, err error, c call) error {
 		return away("no connection to %s: %s", c.host, context.Cause(ctx).Error()).WithHint("nothing was sent")
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case strings.Contains(why, "tls: certificate required"), strings.Contains(why, "tls: bad certificate"):
+		return failure.New(failure.Auth, "TLS with %s: %s", c.host, why).
+			WithHint("the server wants a certificate of ours, and one that it knows: cert and key name the files")
 	case isTLS(err):
 		return failure.New(failure.Auth, "TLS with %s: %s", c.host, why).
 			WithHint("ca names a file of certificates to trust; insecure=true takes any")

@@ -57,15 +57,17 @@ type Allow struct {
 
 // instead says what to use in place of a command that no recipe may send.
 var instead = map[string]string{
-	"multi":   "use r:multi(function(tx) ... end): it sends MULTI, what tx was given, and EXEC at once",
-	"exec":    "r:multi(function(tx) ... end) ends with EXEC by itself",
-	"discard": "raise an error inside r:multi(function(tx) ... end): nothing is sent then",
-	"watch":   "use r:watch({key, ...}, function(tx) ... end)",
-	"unwatch": "r:watch({key, ...}, function(tx) ... end) ends with UNWATCH by itself",
-	"select":  `name the database in the URL: redis.connect("redis://host:6379/2")`,
-	"auth":    "give user and password in the URL: redis://user:password@host:6379",
-	"hello":   "the connection greets Redis by itself; user and password stand in the URL",
-	"wait":    "connections are shared, so it would speak of another connection's writes",
+	"multi":      "use r:multi(function(tx) ... end): it sends MULTI, what tx was given, and EXEC at once",
+	"exec":       "r:multi(function(tx) ... end) ends with EXEC by itself",
+	"discard":    "raise an error inside r:multi(function(tx) ... end): nothing is sent then",
+	"watch":      "use r:watch({key, ...}, function(tx) ... end)",
+	"unwatch":    "r:watch({key, ...}, function(tx) ... end) ends with UNWATCH by itself",
+	"subscribe":  "use r:subscribe({channel, ...}, {timeout = ...})",
+	"psubscribe": "use r:subscribe({pattern, ...}, {patterns = true, timeout = ...})",
+	"select":     `name the database in the URL: redis.connect("redis://host:6379/2")`,
+	"auth":       "give user and password in the URL: redis://user:password@host:6379",
+	"hello":      "the connection greets Redis by itself; user and password stand in the URL",
+	"wait":       "connections are shared, so it would speak of another connection's writes",
 }
 
 // lookup returns the row of name, "get" or "config|get", or nil.
@@ -111,7 +113,7 @@ func known(name string) (*command, error) {
 	if first, sub, ok := strings.Cut(name, "_"); ok && lookup(first+"|"+sub) != nil {
 		return nil, err.WithHint("%s is written r:%s(%q, ...)", strings.ToUpper(first+" "+sub), first, sub)
 	}
-	return nil, err.WithHint("known are the commands of Redis %s, and multi, watch and replace_list", tableVersion)
+	return nil, err.WithHint("known are the commands of Redis %s, and multi, pipeline, watch, subscribe and replace_list", tableVersion)
 }
 
 // resolve finds the command that name with words means.

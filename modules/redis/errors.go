@@ -33,6 +33,10 @@ func explain(ctx context.Context, err error, s sent) error {
 	}
 	var answer redis.Error
 	if errors.As(err, &answer) && !strings.HasPrefix(err.Error(), "redis: ") {
+		if what, ok := strings.CutPrefix(answer.Error(), "ERR "+engine.NotModelled); ok {
+			return failure.New(failure.NotModelled, "the simulated Redis does not know %s", what).
+				WithHint("the live Redis may: what follows cannot be rehearsed")
+		}
 		return refusal(answer.Error(), s)
 	}
 	if f := failure.As(err); f != nil {

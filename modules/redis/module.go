@@ -95,6 +95,8 @@ end)`,
 				Timeout: gateBound,
 				Call:    runtime.Effect((*Connection).replaceList),
 			},
+			pipelineFunc(),
+			subscribeFunc(),
 		},
 	}
 }

@@ -14,9 +14,11 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// queue collects the commands of a transaction while its function runs.
+// queue collects the commands of a transaction or a pipeline while its function
+// runs.
 type queue struct {
 	of    *Connection
+	kind  batch
 	calls []*call
 	over  bool
 }
@@ -30,15 +32,15 @@ func (q *queue) String() string { return "redis.queue(" + q.of.endpoint + ")" }
 // command queues one command. It has no reply yet.
 func (q *queue) command(_ *runtime.Call, method string, a *commandArgs) (any, error) {
 	if q.over {
-		return nil, failure.New(failure.Invalid, "the transaction is over").
-			WithHint("its queue lives only as long as the function that r:multi calls")
+		return nil, failure.New(failure.Invalid, "the %s is over", q.kind.noun).
+			WithHint("its queue lives only as long as the function that r:%s calls", q.kind.method)
 	}
 	k, err := q.of.prepare(method, a.Words)
 	if err != nil {
 		return nil, err
 	}
 	if k.wait > 0 {
-		return nil, failure.New(failure.Invalid, "%s cannot wait within a transaction", k.verb())
+		return nil, failure.New(failure.Invalid, "%s cannot wait within a %s", k.verb(), q.kind.noun)
 	}
 	q.calls = append(q.calls, k)
 	return nil, nil
@@ -50,7 +52,7 @@ type multiArgs struct {
 
 // multi is r:multi.
 func (r *Connection) multi(c *runtime.Call, a *multiArgs) (any, error) {
-	return r.transact(c, r, a.Fn, func(ctx context.Context, keys []string, what sent, run txFunc) ([]redis.Cmder, error) {
+	return r.transact(c, r, transaction, a.Fn, func(ctx context.Context, keys []string, what sent, run txFunc) ([]redis.Cmder, error) {
 		return attempt(ctx, r.timeout, what, func(ctx context.Context) ([]redis.Cmder, error) {
 			node, err := r.node(ctx, keys)
 			if err != nil {
@@ -70,17 +72,17 @@ type txFunc func(context.Context, pipelined) ([]redis.Cmder, error)
 
 // transact lets fn queue commands and passes them through the gate as one
 // effect. send finds a connection and calls its txFunc.
-func (r *Connection) transact(c *runtime.Call, self interface{ Endpoint() string }, fn *runtime.Function,
+func (r *Connection) transact(c *runtime.Call, self interface{ Endpoint() string }, kind batch, fn *runtime.Function,
 	send func(context.Context, []string, sent, txFunc) ([]redis.Cmder, error),
 ) (any, error) {
-	q := &queue{of: r}
+	q := &queue{of: r, kind: kind}
 	_, err := fn.Call(c, q)
 	q.over = true
 	if err != nil || len(q.calls) == 0 {
 		return []any{}, err
 	}
 	class, keys, shown := q.describe()
-	what := sent{verb: "the transaction", syntax: "r:multi(function(tx) ... end)", mutates: class.Mutates(), endpoint: r.endpoint}
+	what := sent{verb: "the " + kind.noun, syntax: "r:" + kind.method + "(function(tx) ... end)", mutates: class.Mutates(), endpoint: r.endpoint}
 	if len(keys) > 0 {
 		what.key = keys[0]
 	}
@@ -185,8 +187,8 @@ func (q *queue) failed(cmds []redis.Cmder) error {
 			continue
 		}
 		f := failure.As(refusal(cmd.Err().Error(), q.calls[i].sent(q.of.endpoint)))
-		f.Message = fmt.Sprintf("command %d of %d in the transaction failed, %s: %s",
-			i+1, len(cmds), strings.TrimSpace(q.calls[i].verb()+" "+showKeys(q.calls[i].keys())), f.Message)
+		f.Message = fmt.Sprintf("command %d of %d in the %s failed, %s: %s",
+			i+1, len(cmds), q.kind.noun, strings.TrimSpace(q.calls[i].verb()+" "+showKeys(q.calls[i].keys())), f.Message)
 		f.Details = "The other commands were done: Redis undoes nothing.\n" + q.outcomes(cmds)
 		return f
 	}

@@ -92,7 +92,7 @@ func (w *watching) multi(c *runtime.Call, a *multiArgs) (any, error) {
 	if w.done != "" {
 		return nil, failure.New(failure.Invalid, "the watch is over: %s", w.done)
 	}
-	return w.of.transact(c, w, a.Fn, func(ctx context.Context, _ []string, what sent, run txFunc) ([]redis.Cmder, error) {
+	return w.of.transact(c, w, transaction, a.Fn, func(ctx context.Context, _ []string, what sent, run txFunc) ([]redis.Cmder, error) {
 		w.done = "its tx:multi was sent; begin another r:watch"
 		cmds, err := use(ctx, w.session, w.of.timeout, what, func(ctx context.Context, conn *redis.Conn) ([]redis.Cmder, error) {
 			return run(ctx, conn.TxPipelined)
