@@ -116,6 +116,7 @@ var settle = []struct {
 	{regexp.MustCompile(`(?m)^((?:ok|done|failed|unknown)\s.*?) (<1ms|[0-9]+(?:\.[0-9]+)?(?:ms|s)|\d+m\d+s)\b`), "${1} TIME"},
 	{regexp.MustCompile(`(done: \d+ effects? in )\S+`), "${1}TIME"},
 	{regexp.MustCompile(`(?m)( in \d+ files?, )(<1ms|[0-9.]+m?s|\d+m\d+s)`), "${1}TIME"},
+	{regexp.MustCompile(`(one of the recipes that mepc-run brings: )[a-z, ]+`), "${1}LIST"},
 	{regexp.MustCompile(`"(time|duration_ms)":("[^"]*"|[0-9.e-]+)`), `"$1":"TIME"`},
 	{regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`), "IP"},
 	{regexp.MustCompile(`-[0-9a-f]{8}\b`), "-RELEASE"},

@@ -36,6 +36,7 @@ import (
 type testFlags struct {
 	filter  spec.Filter
 	list    bool
+	watch   bool
 	shuffle bool
 	seed    int64
 	junit   string
@@ -76,6 +77,7 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.StringSliceVar(&t.filter.Tags, "tags", nil, "run the tests whose names have one of these `TAGS`, as #tag")
 	f.StringSliceVar(&t.filter.Without, "exclude-tags", nil, "leave out the tests that have one of these `TAGS`")
 	f.BoolVar(&t.list, "list", false, "list the tests, and run none")
+	f.BoolVar(&t.watch, "watch", false, "run again what a change of files concerns, until Ctrl-C")
 	f.BoolVar(&t.shuffle, "shuffle", false, "draw the order of the tests, and say by which seed")
 	f.Var(parsed(&t.seed, positive), "seed", "draw the order of the tests by `N`, as --shuffle said; with --faults, the plans")
 	f.StringVar(&t.junit, "junit", "", "write the results to `FILE`, as CI servers read them")
@@ -93,6 +95,9 @@ var errSpecs = errors.New("specs failed")
 func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	if c.flags.json && t.tap {
 		return failure.New(failure.Usage, "--json and --tap exclude each other")
+	}
+	if t.watch && (t.list || t.update) {
+		return failure.New(failure.Usage, "--watch runs specs again and again: --list and --update are for once")
 	}
 	if t.shuffle && !cmd.Flags().Changed("seed") {
 		t.seed = clock.Wall{}.Now().UnixNano()%1_000_000 + 1
@@ -131,21 +136,26 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	if t.list {
 		return c.listSpecs(cmd.Context(), opts)
 	}
-	return c.runSpecs(cmd.Context(), t, opts)
+	if t.watch {
+		return c.watchSpecs(cmd.Context(), t, p, args, opts)
+	}
+	_, err = c.runSpecs(cmd.Context(), t, opts)
+	return err
 }
 
 // runSpecs runs the specs and shows what came of them.
-func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options) error {
+func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options) ([]*spec.File, error) {
 	began := clock.Wall{}.Now()
 	printer, junit := c.specPrinter(t), &spec.JUnit{}
 	opts.Done = func(f *spec.File) {
 		printer.File(f)
 		junit.Add(f)
 	}
-	sum := spec.Count(spec.Run(ctx, opts))
+	done := spec.Run(ctx, opts)
+	sum := spec.Count(done)
 	sum.Duration, sum.Seed = clock.Wall{}.Now().Sub(began), t.seed
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return done, context.Cause(ctx)
 	}
 	if j, ok := printer.(*spec.JSON); ok && t.cover {
 		j.Coverage(opts.Coverage.Files())
@@ -155,7 +165,7 @@ func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options)
 		_, err = io.WriteString(c.env.Stdout, printable(opts.Coverage.Table()))
 	}
 	if err != nil {
-		return failure.Wrap(failure.Output, innermost(err), "write results")
+		return done, failure.Wrap(failure.Output, innermost(err), "write results")
 	}
 	if t.junit != "" {
 		data, err := junit.Encode()
@@ -163,16 +173,16 @@ func (c *command) runSpecs(ctx context.Context, t *testFlags, opts spec.Options)
 			err = writeFile(t.junit, data)
 		}
 		if err != nil {
-			return failure.Wrap(failure.Output, innermost(err), "--junit %s", t.junit)
+			return done, failure.Wrap(failure.Output, innermost(err), "--junit %s", t.junit)
 		}
 	}
 	switch {
 	case sum.Bad() > 0:
-		return shown{errSpecs}
+		return done, shown{errSpecs}
 	case sum.Total() == 0:
-		return failure.New(failure.NotFound, "no test is chosen").WithHint("--list shows the tests, with their tags")
+		return done, failure.New(failure.NotFound, "no test is chosen").WithHint("--list shows the tests, with their tags")
 	}
-	return t.covered(opts.Coverage)
+	return done, t.covered(opts.Coverage)
 }
 
 // covered fails when too little was covered.
@@ -369,8 +379,8 @@ func (p *project) inside(name string) (string, error) {
 }
 
 // recipe finds a recipe by the name that a spec gives it: one that mepc-run
-// brings, or a file of the project.
-func (p *project) recipe(h *runtime.Host, name string) (*runtime.Recipe, error) {
+// brings, or a file of the project, which tree is.
+func (p *project) recipe(h *runtime.Host, tree fs.FS, name string) (*runtime.Recipe, error) {
 	if slices.Contains(shippedNames(), name) {
 		return h.LoadFS(recipes.FS, name+".lua")
 	}
@@ -378,8 +388,8 @@ func (p *project) recipe(h *runtime.Host, name string) (*runtime.Recipe, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fs.Stat(p.tree, file); err == nil {
-		return h.LoadFS(p.tree, file)
+	if _, err := fs.Stat(tree, file); err == nil {
+		return h.LoadFS(tree, file)
 	}
 	if short := strings.TrimSuffix(strings.TrimPrefix(file, "recipes/"), ".lua"); slices.Contains(shippedNames(), short) {
 		return h.LoadFS(recipes.FS, short+".lua")

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
@@ -51,6 +53,8 @@ func (still) Sleep(context.Context, time.Duration) error { return nil }
 
 // runFile runs the tests of one file.
 func runFile(ctx context.Context, opts *Options, name string) *File {
+	seen := &seen{FS: opts.Root, names: map[string]bool{}}
+	opts.Root = seen
 	f := &file{opts: opts, name: name, root: &block{}}
 	f.at = f.root
 	began := clock.Wall{}.Now()
@@ -61,7 +65,7 @@ func runFile(ctx context.Context, opts *Options, name string) *File {
 		defer f.close()
 		out.Results = f.run(ctx)
 	}
-	out.Duration = clock.Wall{}.Now().Sub(began)
+	out.Duration, out.Uses = clock.Wall{}.Now().Sub(began), slices.Sorted(maps.Keys(seen.names))
 	return out
 }
 
@@ -349,4 +353,20 @@ func (t trees) Open(name string) (f fs.File, err error) {
 		}
 	}
 	return nil, err
+}
+
+// seen is a tree that remembers which files were looked for, also in vain: one
+// that appears later is of interest, too.
+type seen struct {
+	fs.FS
+	mu    sync.Mutex
+	names map[string]bool
+}
+
+// Open implements fs.FS.
+func (s *seen) Open(name string) (fs.File, error) {
+	s.mu.Lock()
+	s.names[name] = true
+	s.mu.Unlock()
+	return s.FS.Open(name)
 }

@@ -51,7 +51,7 @@ type runArgs struct {
 }
 
 func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
-	recipe, err := w.file.opts.Recipe(w.stage.Host, a.Recipe)
+	recipe, err := w.file.opts.Recipe(w.stage.Host, w.file.opts.Root, a.Recipe)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func (f *file) prepare(ctx context.Context, t *test) (*prove.Scenario, error) {
 	}
 	host := stage.Host
 	stage.Close()
-	recipe, err := f.opts.Recipe(host, s.args.Recipe)
+	recipe, err := f.opts.Recipe(host, f.opts.Root, s.args.Recipe)
 	if err != nil {
 		return nil, err
 	}

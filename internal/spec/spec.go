@@ -28,8 +28,8 @@ type Kit struct {
 	// Stage furnishes a world for recipes, which are told of the routers with those
 	// URLs. wire carries what their clients send.
 	Stage func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error)
-	// Recipe finds a recipe by the name that a spec gives it.
-	Recipe func(h *runtime.Host, name string) (*runtime.Recipe, error)
+	// Recipe finds a recipe by the name that a spec gives it; a file is one of project.
+	Recipe func(h *runtime.Host, project fs.FS, name string) (*runtime.Recipe, error)
 	// Connect returns what the modules docker and redis connect to in a world.
 	Connect func(ctx context.Context, w *engine.World) (docker, redis any, err error)
 	// Library is what every file may require, after those of the project.
@@ -91,5 +91,6 @@ type File struct {
 	Name     string
 	Err      *runtime.Error // it could not be run: none of its tests was
 	Results  []*Result
+	Uses     []string // the files of the project that it looked for, in order
 	Duration time.Duration
 }

@@ -3,6 +3,7 @@ package spec_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -30,7 +31,7 @@ func kit(tree fstest.MapFS) spec.Kit {
 		Stage: func(s *sim.State, _ []string, wire engine.Wire) (*rehearsal.Stage, error) {
 			return rehearsal.New(s, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire})
 		},
-		Recipe: func(h *runtime.Host, name string) (*runtime.Recipe, error) { return h.LoadFS(tree, name) },
+		Recipe: func(h *runtime.Host, tree fs.FS, name string) (*runtime.Recipe, error) { return h.LoadFS(tree, name) },
 		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
 			r, err := redis.Open(ctx, w, redis.Allow{})
 			return docker.Open(w, docker.Allow{}), r, err
@@ -294,6 +295,17 @@ func TestARecipesLoopIsItsOwnError(t *testing.T) {
 	f := run(t, `it("sees it", function() assert.are.equal("limit", world{}:run("loop.lua").error.kind) end)`,
 		spec.Options{}, "loop.lua", `while true do end`)
 	if d := cmp.Diff([]string{"passed sees it"}, statuses(f)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAFileTellsWhatItUses(t *testing.T) {
+	f := run(t, `local lib = require("lib")
+it("runs", function() assert.is_nil(world{}:run("r.lua").error) end)`, spec.Options{}, "recipes/lib.lua", "return {}", "r.lua", `require("other")`, "other.lua", "return 1")
+	if d := cmp.Diff([]string{"passed runs"}, statuses(f)); d != "" {
+		t.Fatal(d)
+	}
+	if d := cmp.Diff([]string{"other.lua", "r.lua", "recipes/lib.lua", "spec/a_spec.lua", "spec/lib.lua"}, f.Uses); d != "" {
 		t.Error(d)
 	}
 }
