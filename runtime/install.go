@@ -43,7 +43,7 @@ func (r *Run) install(m *boundModule) {
 			L.Push(words.find(L, name))
 			return 1
 		}
-		r.raise(L, m.Name, failure.New(failure.Invalid, "%s has no function %q%s", m.Name, name, DidYouMean(name, names)))
+		r.raise(L, m.Name, m.NoFunction(name))
 		return 0
 	}))
 	mt.RawSetString("__newindex", r.vm.State().NewFunction(func(L *lua.LState) int {

@@ -42,6 +42,7 @@ type Type struct {
 	// Method, when set, is asked for methods that Funcs does not have. An error
 	// is raised in the recipe.
 	Method func(name string) (*Func, error)
+	Names  []string // those that Method has, for documentation
 }
 
 // Func is one function or method.

@@ -18,7 +18,7 @@ func run(args ...string) (code int, stdout, stderr string) {
 
 func TestHelpFitsInEightyColumns(t *testing.T) {
 	for _, args := range []string{
-		"--help", "help", "router --help", "version --help", "completion --help", "check --help",
+		"--help", "help", "router --help", "version --help", "completion --help", "check --help", "doc --help", "init --help", "doctor --help",
 		"help exit-codes", "help servers", "bluegreen --help", "talk --help",
 	} {
 		code, out, err := run(strings.Fields(args)...)

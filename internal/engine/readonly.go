@@ -62,7 +62,7 @@ func (t readOnlyHTTP) RoundTrip(req *http.Request) (*http.Response, error) {
 // readingCommands are what Redis may be sent: what reads, and what a connection
 // begins with. SUBSCRIBE is how a client follows its sentinels.
 var readingCommands = []string{
-	"ASKING", "AUTH", "CLIENT SETINFO", "CLIENT SETNAME", "CLUSTER INFO", "CLUSTER NODES", "CLUSTER SHARDS", "CLUSTER SLOTS", "COMMAND",
+	"ASKING", "AUTH", "CLIENT SETINFO", "CLIENT SETNAME", "CLUSTER INFO", "CLUSTER NODES", "CLUSTER SHARDS", "CLUSTER SLOTS", "COMMAND", "CONFIG GET",
 	"DBSIZE", "EXISTS", "GET", "HELLO", "HGETALL", "HSCAN", "INFO", "LLEN", "LRANGE", "PING", "PTTL", "PUNSUBSCRIBE", "READONLY", "ROLE",
 	"SCAN", "SELECT", "SENTINEL GET-MASTER-ADDR-BY-NAME", "SENTINEL MASTER", "SENTINEL REPLICAS", "SENTINEL SENTINELS",
 	"SENTINEL SLAVES", "SMEMBERS", "SSCAN", "STRLEN", "SUBSCRIBE", "TIME", "TTL", "TYPE", "UNSUBSCRIBE", "XRANGE",

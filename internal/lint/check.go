@@ -175,24 +175,7 @@ func noFunction(m *runtime.Module, name string) *failure.Error {
 			return failure.As(err)
 		}
 	}
-	var names []string
-	for _, fn := range m.Funcs {
-		names = append(names, fn.Name)
-	}
-	err := failure.New(failure.Invalid, "%s has no function %q", m.Name, name)
-	for i := range m.Types {
-		t := &m.Types[i]
-		if method(t, name) == nil {
-			continue
-		}
-		for j := range m.Funcs {
-			if fn := &m.Funcs[j]; fn.Gives(t) {
-				return err.WithHint("%s is a method of what %s.%s returns: local x = %s.%s(); x:%s(...)", name, m.Name, fn.Name, m.Name, fn.Name, name)
-			}
-		}
-	}
-	err.Message += runtime.DidYouMean(name, names)
-	return err
+	return m.NoFunction(name)
 }
 
 func (f *file) noMethod(of objectValue, name string, line int, sep string) {

@@ -12,7 +12,7 @@ import (
 func (p *page) function(level, name string, f runtime.Func) {
 	fields := f.Fields()
 	fmt.Fprintf(p, "%s %s\n\n", level, name)
-	fmt.Fprintf(p, "```\n%s\n```\n\n", signature(name, fields))
+	fmt.Fprintf(p, "```\n%s\n```\n\n", signature(name, fields, longest))
 	fmt.Fprintf(p, "%s\n\n", prose(f.Doc))
 	p.arguments(fields)
 	p.returns(name, f)
@@ -26,7 +26,7 @@ func (p *page) function(level, name string, f runtime.Func) {
 const longest = 100
 
 // signature shortens what does not fit a line: the required options, then dots.
-func signature(name string, fields []runtime.Field) string {
+func signature(name string, fields []runtime.Field, longest int) string {
 	full := runtime.Signature(name, fields)
 	if len(full) <= longest {
 		return full

@@ -7,6 +7,7 @@ package redis
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func connectionType() runtime.Type {
 		Name: "redis", Of: (*Connection)(nil),
 		Doc: "A connection. Any Redis command is a method: its words are the arguments, sub-commands included, and a list " +
 			`stands for its items: r:config("get", "save"), r:rpush("key", {"a", "b"}).`,
-		Method: method((*Connection).command),
+		Method: method((*Connection).command), Names: methodNames(),
 		Funcs: []runtime.Func{
 			{
 				Name: "multi", Class: runtime.Write,
@@ -105,7 +106,7 @@ func watchingType() runtime.Type {
 	return runtime.Type{
 		Name: "redis.watching", Of: (*watching)(nil),
 		Doc:    "What the function of r:watch gets: commands that read are methods.",
-		Method: method((*watching).command),
+		Method: method((*watching).command), Names: methodNames(),
 		Funcs: []runtime.Func{{
 			Name: "multi", Class: runtime.Write,
 			Doc:     "As r:multi, and only if nothing that is watched was changed since. It ends the watch.",
@@ -123,7 +124,7 @@ func queueType() runtime.Type {
 	return runtime.Type{
 		Name: "redis.queue", Of: (*queue)(nil),
 		Doc:    "What the function of multi gets: commands are methods, queue themselves and return nothing.",
-		Method: method((*queue).command),
+		Method: method((*queue).command), Names: methodNames(),
 	}
 }
 
@@ -158,6 +159,18 @@ func method[S any](command func(S, *runtime.Call, string, *commandArgs) (any, er
 		}
 		return f, nil
 	}
+}
+
+// methodNames returns the commands that a recipe may send.
+func methodNames() []string {
+	var names []string
+	for i := range table {
+		first, _, _ := strings.Cut(table[i].name, "|")
+		if table[i].access != never && !slices.Contains(names, first) {
+			names = append(names, first)
+		}
+	}
+	return names
 }
 
 // module is what redis.connect works with.

@@ -14,7 +14,7 @@ docker:start("app") --> 8 E109 docker:start passes the module itself (write a do
 docker.stop("app", {timeout = "30 parsecs"}) --> 21 E105 timeout: "30 parsecs" is not a duration
 docker.stop("app", {timeout = -1}) --> 21 E105 timeout
 docker.stop(unpack({"app"}))
-redis.get("a") --> 7 E103 get is a method of what redis.connect returns: local x = redis.connect(); x:get(...)
+redis.get("a") --> 7 E103 get is a method of what redis.connect returns: local r = redis.connect(); r:get(...)
 redis:get("a") --> 7 E103 redis has no function "get"
 local r, prod = redis.connect(), docker.connect("unix:///run/docker.sock")
 r:linsrt("a") --> 3 E103 redis has no command "linsrt"; did you mean "linsert"?
