@@ -20,7 +20,7 @@ func TestTwoDeployersDoNotInterleave(t *testing.T) {
 		last := map[bool]string{true: "1.1", false: "1.2"}
 		switch {
 		case a.Code == 0 && b.Code == 0:
-			s.serves(last[a.Ended.After(b.Ended)], 1)
+			s.serves(last[a.LastEffect.After(b.LastEffect)], 1)
 		case a.Code == 0 && b.Err != nil && b.Err.Kind == "conflict" && wait == "0s":
 			s.mentions(b.Err.Message, s.app+" is locked by run ")
 			s.serves("1.1", 1)

@@ -96,3 +96,27 @@ func TestInterruptedRunTakesBackWhatItBegan(t *testing.T) {
 	l.end()
 	s.serves("1.0", 1)
 }
+
+// A run that is killed is resumed, with the recipe and the parameters of then.
+func TestKilledRunIsResumed(t *testing.T) {
+	s := shared(t)
+	s.deploy("1.0", "keep=0")
+	l := s.load()
+	cmd := s.command(s.args("1.1", "keep=0", "env=READY_AFTER=2s")...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the new container", func() bool { return len(s.running("1.1")) == 1 })
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	s.mentions(s.exec1("runs"), "cut off")
+	if r := s.exec("resume", "--json"); r.Code != 0 {
+		t.Fatal(r)
+	}
+	s.serves("1.1", 1)
+	s.mentions(s.exec1("runs"), "resumed")
+	if r := s.exec("resume", "--json"); r.Err == nil || r.Err.Kind != "not_found" {
+		t.Errorf("resumed once more: %s", r)
+	}
+	l.end()
+}

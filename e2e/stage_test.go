@@ -123,7 +123,6 @@ type run struct {
 	Effects        int        // how many calls changed something
 	Err            *runError  // nil without an error
 	Calls          []*runCall // the calls that changed something
-	Ended          time.Time
 
 	FirstEffect, LastEffect time.Time // when they began
 }
@@ -192,7 +191,7 @@ func (s *stage) begin(args ...string) (wait func() *run) {
 	}
 	return func() *run {
 		err := cmd.Wait()
-		r := &run{Stdout: out.String(), Stderr: errs.String(), Code: cmd.ProcessState.ExitCode(), Took: time.Since(start), Ended: time.Now()}
+		r := &run{Stdout: out.String(), Stderr: errs.String(), Code: cmd.ProcessState.ExitCode(), Took: time.Since(start)}
 		if err != nil && !errors.As(err, new(*exec.ExitError)) {
 			s.t.Fatal(err)
 		}

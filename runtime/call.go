@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -116,6 +118,34 @@ func (c *Call) step(ctx context.Context, name string, f func(context.Context) ([
 	done := step
 	done.Duration, done.Err = c.Clock().Now().Sub(start), err
 	c.run.gate.Emit(effect.Event{Type: effect.StepEnd, Step: &done})
+	return out, err
+}
+
+// Once runs f as a named step, unless the run, or the one that it resumes, has a
+// value of that name already: then that is returned. The first result is kept; it
+// must be a plain value. Without a Memo it is Step.
+func (c *Call) Once(name string, f *Function) ([]any, error) {
+	memo := c.run.opts.Memo
+	if memo == nil {
+		return c.Step(name, f)
+	}
+	key := c.run.scrub.Clean(strings.Join(append(slices.Clone(scopeOf(c.Context()).steps), name), " > "))
+	if v, ok := memo.Recall(key); ok {
+		c.Log("info", name+": done before, not done again", nil)
+		return []any{c.run.toLua(v)}, nil
+	}
+	out, err := c.Step(name, f)
+	if err != nil {
+		return nil, err
+	}
+	var plain Value
+	if len(out) > 0 {
+		lv, _ := out[0].(lua.LValue)
+		if plain, err = toGo(lv); err != nil {
+			return nil, failure.New(failure.Invalid, "%s: once=true keeps what the function returns, which must be a plain value: %s", name, err)
+		}
+	}
+	c.Block(func(context.Context) { err = memo.Keep(key, plain) })
 	return out, err
 }
 

@@ -32,6 +32,7 @@ disk, the run stops before its next effect. Secrets are not in it.
   mepc-run show [RUN]           what a run did, and how it ended
   mepc-run logs [RUN]           the same, line by line, with what it only looked at
   mepc-run history APP          who deployed what, when, from where
+  mepc-run resume [RUN]         goes on with a run that was cut off
 
 RUN is a run's name, the beginning or the end of it, or nothing: the latest.
 
@@ -167,8 +168,7 @@ func (c *command) noticeCutOff(dir *journal.Dir, jour *journal.Journal, x *execu
 		return nil // the journal was opened there just now
 	}
 	for _, run := range left {
-		rep.Event(warning(fmt.Sprintf("%s was cut off%s. This run begins at the top, finds what that one left, and goes on from there. "+
-			"Or end this run and undo that one: mepc-run abort %s", describeRun(run), whereOf(run), run.ID)))
+		rep.Event(warning(fmt.Sprintf("%s was cut off%s. This run begins at the top, finds what that one left, and goes on from there", describeRun(run), whereOf(run))))
 	}
 	return left
 }

@@ -203,7 +203,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"apply", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "router", "runs", "show", "test", "version", "world"}
+var commandNames = []string{"apply", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "resume", "router", "runs", "show", "test", "version", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

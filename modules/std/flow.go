@@ -22,9 +22,13 @@ func (s *Std) params(c *runtime.Call, a *paramsArgs) (any, error) { return c.Par
 type stepArgs struct {
 	Name string            `lua:"name,pos,required" doc:"what the step does, in a few words"`
 	Fn   *runtime.Function `lua:"fn,pos,required" doc:"what to run"`
+	Once bool              `lua:"once" doc:"keep what fn returns in the journal: a resumed run takes that, and does not run fn again"`
 }
 
 func (s *Std) step(c *runtime.Call, a *stepArgs) (runtime.Results, error) {
+	if a.Once {
+		return c.Once(a.Name, a.Fn)
+	}
 	return c.Step(a.Name, a.Fn)
 }
 

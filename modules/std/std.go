@@ -50,8 +50,9 @@ assert(p.port == 8080 and p.drain == 2)`,
 				Call: runtime.Inline((*Std).params),
 			},
 			{
-				Name:    "step",
-				Doc:     "Runs a function as a named step: reports show its calls under its name.",
+				Name: "step",
+				Doc: "Runs a function as a named step: reports show its calls under its name. " +
+					"once=true is for what cannot be looked up afterwards, such as a migration: a run that resumes one that was cut off does not repeat it.",
 				Returns: "what the function returns",
 				Example: `local ip = step("find the address", function() return "10.0.0.2" end)
 assert(ip == "10.0.0.2")`,
