@@ -14,6 +14,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/guard"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -112,6 +113,7 @@ func (f *flags) add(root *cobra.Command) {
 var allowed = []string{
 	"privileged", "host-network", "host-pid", "host-ipc", "cap-add", "devices", "security-opt", "bind-root", "docker-socket",
 	"redis-scripts", "redis-admin", secretCommands,
+	guard.Routed, guard.EmptyList,
 }
 
 // check refuses flags that make no sense, before anything is done.

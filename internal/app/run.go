@@ -18,6 +18,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/guard"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/report"
 	"github.com/mepc/mepc-run/modules/std"
@@ -86,7 +87,8 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	left := c.noticeCutOff(dir, jour, &x, rep)
 	opts := x.opts
 	opts.World = world
-	opts.Guards, opts.Sinks = append(opts.Guards, jour), append(opts.Sinks, jour, rep)
+	guards := guard.New(world, c.lifted, func(text string) { rep.Event(warning(text)) })
+	opts.Guards, opts.Sinks = append(opts.Guards, guards, jour), append(opts.Sinks, jour, rep)
 	opts.Memo, opts.Loaded, opts.ID, opts.Print = jour, jour.Loaded, jour.ID(), rep.Print
 	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
 	res, err := host.Run(ctx, recipe, opts)
@@ -107,6 +109,9 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	}
 	return nil
 }
+
+// lifted reports whether the operator lifts a restriction.
+func (c *command) lifted(name string) bool { return slices.Contains(c.flags.allow, name) }
 
 // warning is a log line of ours.
 func warning(text string) runtime.Event {

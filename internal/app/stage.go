@@ -6,6 +6,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/guard"
 	"github.com/mepc/mepc-run/internal/plan"
 	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
@@ -81,7 +82,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	}
 	s.trouble = nil
 	run, err := set.Run(ctx, s.name, s.recipe, runtime.RunOptions{
-		Params: s.params, Sinks: []runtime.Sink{troubles{s}}, Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: s.abort,
+		Params: s.params, Guards: []runtime.Guard{guard.New(set.Clients, s.lifted, nil)}, Sinks: []runtime.Sink{troubles{s}}, Seed: s.flags.seed, Shuffle: s.shuffle, Grace: s.flags.grace, Abort: s.abort,
 	})
 	if err != nil {
 		return nil, nil, err

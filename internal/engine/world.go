@@ -10,9 +10,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/docker/client"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // Options says which servers a run talks to when the recipe names none.
@@ -89,6 +91,43 @@ func (w *World) AtOnce(n int) int {
 		return 1
 	}
 	return n
+}
+
+// Stores returns the Redis clients that were made so far, by what people call
+// them; and the run's own when the operator names one.
+func (w *World) Stores(ctx context.Context) (map[string]redis.UniversalClient, error) {
+	if w.opts.Redis != "" || w.opts.Getenv("REDIS_URL") != "" {
+		if _, _, err := w.Redis(ctx, ""); err != nil {
+			return nil, err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := map[string]redis.UniversalClient{}
+	for url, c := range w.stores {
+		if t, err := parseRedisURL(url); err == nil {
+			all[t.endpoint()] = c
+		}
+	}
+	return all, nil
+}
+
+// DockerNamed returns the client of an engine that the run has to do with, by what
+// people call it.
+func (w *World) DockerNamed(ctx context.Context, name string) (*client.Client, error) {
+	w.mu.Lock()
+	var known *DockerEndpoint
+	for ep, e := range w.engines {
+		if e.name == name {
+			known = &ep
+		}
+	}
+	w.mu.Unlock()
+	if known == nil {
+		return nil, failure.New(failure.NotFound, "the run has nothing to do with an engine %s", name)
+	}
+	c, _, err := w.Docker(ctx, *known)
+	return c, err
 }
 
 // Rehearsed reports whether this is no real world.

@@ -110,7 +110,7 @@ func (r *Connection) command(c *runtime.Call, method string, a *commandArgs) (an
 // gated passes k through the gate and converts the reply of send.
 func gated(c *runtime.Call, self interface{ Endpoint() string }, k *call, send func(context.Context, sent) (any, error)) (any, error) {
 	var reply any
-	shown := []effect.Arg{{Name: "command", Value: show(k.method, k.words)}}
+	shown := []effect.Arg{{Name: "command", Value: show(k.method, k.words), Raw: append([]string{k.method}, k.words...)}}
 	err := c.Gate(self, k.class, showKeys(k.keys()), shown, func(ctx context.Context) error {
 		v, err := send(ctx, k.sent(self.Endpoint()))
 		reply = replyOf(named(k.command, v))

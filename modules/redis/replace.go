@@ -25,6 +25,9 @@ func (a *replaceArgs) Op(op *effect.Op) {
 	if len(a.New) == 0 && len(a.Expected) > 0 {
 		op.Class = effect.Destructive
 	}
+	if len(op.Args) > 0 {
+		op.Args[0].Raw = append([]string{"replace_list", a.Key}, a.New...)
+	}
 }
 
 // attempts bounds how often a list is looked at again that someone touched but

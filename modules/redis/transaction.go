@@ -123,7 +123,7 @@ func (q *queue) describe() (class effect.Class, keys []string, shown []effect.Ar
 				keys = append(keys, key)
 			}
 		}
-		shown = append(shown, effect.Arg{Name: strconv.Itoa(i + 1), Value: show(k.method, k.words)})
+		shown = append(shown, effect.Arg{Name: strconv.Itoa(i + 1), Value: show(k.method, k.words), Raw: append([]string{k.method}, k.words...)})
 	}
 	return class, keys, shown
 }

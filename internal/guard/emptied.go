@@ -1,0 +1,135 @@
+package guard
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// emptied refuses to leave a routing list without a backend that has one. What the
+// commands of op make of it is played through before they are sent.
+func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
+	var keys []string
+	for _, a := range op.Args {
+		for _, w := range a.Raw {
+			if strings.HasPrefix(w, prefix) && !slices.Contains(keys, w) {
+				keys = append(keys, w)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	stores, err := g.world.Stores(ctx)
+	if err != nil {
+		return err
+	}
+	store := stores[op.Endpoint]
+	if store == nil {
+		return nil
+	}
+	for _, key := range keys {
+		list, err := store.LRange(ctx, key, 0, -1).Result()
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		left := list
+		for _, a := range op.Args {
+			left = play(left, key, a.Raw)
+		}
+		if len(list) > 1 && len(left) <= 1 {
+			return failure.New(failure.Denied, "%s would be left without a backend: it has %s", key, strings.Join(list[1:], ", ")).
+				WithHint("put the new backends in before the old ones are taken out; or lift this guard with --allow %s", EmptyList)
+		}
+	}
+	return nil
+}
+
+// play returns what a command leaves of the list in key. Of a command that is not
+// known here and can take something away it says that nothing is left.
+func play(list []string, key string, words []string) []string {
+	if len(words) < 2 || !slices.Contains(words[1:], key) {
+		return list
+	}
+	args := words[2:]
+	switch strings.ToLower(words[0]) {
+	case "rpush", "lpush":
+		return append(slices.Clone(list), args...) // order means nothing to whether one is left
+	case "rpushx", "lpushx", "linsert", "lset", "persist":
+		if strings.ToLower(words[0]) == "linsert" && len(args) == 3 && slices.Contains(list, args[1]) {
+			return append(slices.Clone(list), args[2])
+		}
+		return list
+	case "ltrim":
+		return trimmed(list, args)
+	case "lrem":
+		return removed(list, args)
+	case "lpop", "rpop":
+		n := 1
+		if len(args) > 0 {
+			n, _ = strconv.Atoi(args[0])
+		}
+		return list[:max(0, len(list)-n)]
+	case "replace_list":
+		return args
+	case "copy":
+		if words[1] == key { // it is only read
+			return list
+		}
+	}
+	return nil
+}
+
+func trimmed(list, args []string) []string {
+	if len(args) != 2 {
+		return list
+	}
+	from, err1 := strconv.Atoi(args[0])
+	to, err2 := strconv.Atoi(args[1])
+	if err1 != nil || err2 != nil {
+		return list // Redis refuses it
+	}
+	if from < 0 {
+		from = max(0, len(list)+from)
+	}
+	if to < 0 {
+		to += len(list)
+	}
+	to = min(to, len(list)-1)
+	if from > to {
+		return nil
+	}
+	return list[from : to+1]
+}
+
+func removed(list, args []string) []string {
+	if len(args) != 2 {
+		return list
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return list
+	}
+	if n < 0 {
+		n = -n
+	}
+	var left []string
+	gone := 0
+	for _, item := range list {
+		if item == args[1] && (n == 0 || gone < n) {
+			gone++
+			continue
+		}
+		left = append(left, item)
+	}
+	return left
+}

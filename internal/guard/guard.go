@@ -1,0 +1,75 @@
+// Package guard refuses what would cost requests, whatever a recipe says: the
+// stop of a container that a routing list points to, and the end of a list that
+// has backends. Start with New. A guard looks at the world by reads of its own.
+package guard
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// The guards, by the names that lift them.
+const (
+	Routed    = "routed-containers" // no stop of a container that a routing list points to
+	EmptyList = "empty-lists"       // no end of a routing list that has backends
+)
+
+// Names are all of them.
+var Names = []string{Routed, EmptyList}
+
+// Guard looks at a run's effects in one world.
+type Guard struct {
+	world  *engine.World
+	lifted func(name string) bool
+	warn   func(text string)
+
+	mu     sync.Mutex
+	warned map[string]bool
+}
+
+// New returns the guards of a run in world, without those that are lifted. warn is
+// told, once each, what could not be looked at; such an effect is let pass.
+func New(world *engine.World, lifted func(name string) bool, warn func(text string)) *Guard {
+	return &Guard{world: world, lifted: lifted, warn: warn, warned: map[string]bool{}}
+}
+
+// lookTime bounds what a guard asks before one effect.
+const lookTime = 5 * time.Second
+
+// Allow implements effect.Guard. It holds for what takes back a failed run's
+// doings, too: traffic goes first.
+func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
+	if !op.Class.Mutates() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	var err error
+	switch {
+	case ends(op) && !g.lifted(Routed):
+		err = g.routed(ctx, op)
+	case !g.lifted(EmptyList):
+		err = g.emptied(ctx, op)
+	}
+	if failure.KindOf(err) == failure.Denied || ctx.Err() != nil && err != nil && context.Cause(ctx) != context.DeadlineExceeded {
+		return err
+	}
+	if err != nil {
+		g.say("not looked at before " + op.Name + " " + op.Target + ", whether traffic depends on it: " + err.Error())
+	}
+	return nil
+}
+
+func (g *Guard) say(text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.warned[text] && g.warn != nil {
+		g.warned[text] = true
+		g.warn(text)
+	}
+}

@@ -1,0 +1,120 @@
+package guard
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// harmless are the signals that processes take for something else than their end.
+var harmless = []string{"HUP", "USR1", "USR2", "WINCH", "CONT", "1", "10", "12", "28", "18"}
+
+// ends reports whether op stops a container from answering.
+func ends(op *effect.Op) bool {
+	switch op.Name {
+	case "docker.stop", "docker.remove", "docker.restart", "docker.pause":
+		return true
+	case "docker.kill":
+		for _, a := range op.Args {
+			if a.Name == "signal" && slices.Contains(harmless, strings.TrimPrefix(strings.ToUpper(a.Value), "SIG")) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// routed refuses the end of a container that answers at a backend of a list.
+func (g *Guard) routed(ctx context.Context, op *effect.Op) error {
+	stores, err := g.world.Stores(ctx)
+	if err != nil || len(stores) == 0 {
+		return err
+	}
+	cli, err := g.world.DockerNamed(ctx, op.Endpoint)
+	if err != nil {
+		return nil // the call itself finds out what is wrong
+	}
+	c, err := cli.ContainerInspect(ctx, op.Target)
+	if err != nil || c.State == nil || !c.State.Running {
+		return nil // as is that there is none; one that does not run answers nothing
+	}
+	var unread error
+	for name, store := range stores {
+		lists, err := routes(ctx, store)
+		if err != nil {
+			unread = failure.Wrap(failure.Unavailable, err, "read the routing lists in %s", name)
+		}
+		for host, backends := range lists {
+			for _, b := range backends {
+				if answers(&c, b) {
+					return failure.New(failure.Denied, "%s has traffic: the routing list of %s points to it, at %s", op.Target, host, b).
+						WithHint("move the traffic first; or lift this guard with --allow %s", Routed)
+				}
+			}
+		}
+	}
+	return unread
+}
+
+// routes returns the backends of each host.
+func routes(ctx context.Context, store redis.UniversalClient) (map[string][]string, error) {
+	all := map[string][]string{}
+	scan := store.Scan(ctx, 0, prefix+"*", 1000).Iterator()
+	for scan.Next(ctx) {
+		list, err := store.LRange(ctx, scan.Val(), 1, -1).Result()
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
+			continue // no router's
+		}
+		if err != nil {
+			return all, err
+		}
+		all[strings.TrimPrefix(scan.Val(), prefix)] = list
+	}
+	return all, scan.Err()
+}
+
+const prefix = "frontend:"
+
+// answers reports whether who dials backend reaches c: by an address or a name
+// that it has, or by a port that it publishes.
+func answers(c *container.InspectResponse, backend string) bool {
+	u, err := url.Parse(backend)
+	if err != nil || c.NetworkSettings == nil {
+		return false
+	}
+	host := u.Hostname()
+	if host == strings.TrimPrefix(c.Name, "/") {
+		return true
+	}
+	for _, n := range c.NetworkSettings.Networks {
+		if n != nil && host != "" && (n.IPAddress == host || n.GlobalIPv6Address == host) {
+			return true
+		}
+	}
+	at, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return false
+	}
+	for _, bindings := range c.NetworkSettings.Ports {
+		for _, b := range bindings {
+			ip := net.ParseIP(b.HostIP)
+			everywhere := ip == nil || ip.IsUnspecified()
+			mine := host == b.HostIP || c.Config != nil && host == c.Config.Labels["mepc.advertise"] ||
+				everywhere && (host == "127.0.0.1" || host == "localhost")
+			if b.HostPort == strconv.Itoa(at) && mine {
+				return true
+			}
+		}
+	}
+	return false
+}
