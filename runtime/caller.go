@@ -177,8 +177,11 @@ func (c *Call) Gate(self any, class Class, target string, args []effect.Arg, f f
 // maxUsage is how long a usage may be and still be read.
 const maxUsage = 120
 
+// maxOptions is how many names of options can be read as well.
+const maxOptions = 16
+
 // usage returns how the function is called, in one line. Of many options it has
-// the names.
+// the names of the first.
 func (b *boundFunc) usage() string {
 	text := Signature(b.name, b.fields)
 	if len(text) <= maxUsage {
@@ -192,6 +195,9 @@ func (b *boundFunc) usage() string {
 		} else {
 			options = append(options, f.Name)
 		}
+	}
+	if more := len(options) - maxOptions; more > 0 {
+		options = append(options[:maxOptions], fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("usage: %s; options: %s", Signature(b.name, first), strings.Join(options, ", "))
 }

@@ -181,7 +181,7 @@ func (c *command) fresh(ctx context.Context, p *plan.Plan, given map[string]any)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	changed := append(p.Stale(s.state), p.Differs(now)...)
+	changed := slices.Concat(p.Rewritten(now), p.Stale(s.state), p.Differs(now))
 	if len(changed) == 0 {
 		return nil
 	}

@@ -2,8 +2,28 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
+
+// Rewritten returns, in a line each, which files of the recipe are not those that
+// p was made with.
+func (p *Plan) Rewritten(now *Plan) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(p.Recipe.Files)) {
+		if is, ok := now.Recipe.Files[name]; !ok {
+			out = append(out, name+" is not required any more")
+		} else if is != p.Recipe.Files[name] {
+			out = append(out, name+" changed")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now.Recipe.Files)) {
+		if _, ok := p.Recipe.Files[name]; !ok {
+			out = append(out, name+" is required now")
+		}
+	}
+	return out
+}
 
 // Differs returns, in a line each, where the effects of now are not those of p;
 // nothing when they are the same.

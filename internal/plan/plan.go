@@ -36,9 +36,11 @@ type Plan struct {
 
 // Recipe is what was rehearsed.
 type Recipe struct {
-	Name   string         `json:"name"` // as it was named on the command line
-	Hash   string         `json:"hash"` // SHA-256 of its source, in hexadecimal
-	Params map[string]any `json:"params,omitempty"`
+	Name string `json:"name"` // as it was named on the command line
+	Hash string `json:"hash"` // SHA-256 of its source, in hexadecimal
+	// Files are the same of the files that it requires, by their names.
+	Files  map[string]string `json:"files,omitempty"`
+	Params map[string]any    `json:"params,omitempty"`
 	// SecretParams are parameters that were given and must be given again: their
 	// values are in no plan.
 	SecretParams []string `json:"secret_params,omitempty"`

@@ -8,6 +8,8 @@ package rehearsal
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -109,6 +111,13 @@ func (s *Stage) Run(ctx context.Context, name string, recipe *runtime.Recipe, op
 	opts.Clock, opts.Print = s.Clients.Clock(), printer(rec, opts.Print)
 	opts.Sinks = append([]runtime.Sink{rec}, opts.Sinks...)
 	opts.Guards = append([]runtime.Guard{rec}, opts.Guards...)
+	files, loaded := map[string]string{}, opts.Loaded
+	opts.Loaded = func(file string, source []byte) {
+		files[file] = fmt.Sprintf("%x", sha256.Sum256(source))
+		if loaded != nil {
+			loaded(file, source)
+		}
+	}
 	taken := s.World.Clock().Now()
 	res, runErr := s.Host.Run(rec.Context(ctx), recipe, opts)
 	p, err := rec.Plan(res.Effects, runErr)
@@ -116,6 +125,8 @@ func (s *Stage) Run(ctx context.Context, name string, recipe *runtime.Recipe, op
 		return nil, err
 	}
 	p.Recipe = described(name, recipe.Hash, opts.Params, res.Declared)
+	delete(files, recipe.Name)
+	p.Recipe.Files = files
 	p.World = plan.World{Source: s.source, Taken: taken}
 	return &Run{Result: res, Plan: p, Recorder: rec, Err: runErr}, nil
 }
