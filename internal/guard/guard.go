@@ -47,7 +47,8 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 	if !op.Class.Mutates() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	run := ctx
+	ctx, cancel := context.WithTimeout(run, lookTime)
 	defer cancel()
 	var err error
 	switch {
@@ -56,10 +57,10 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 	case !g.lifted(EmptyList):
 		err = g.emptied(ctx, op)
 	}
-	if failure.KindOf(err) == failure.Denied || ctx.Err() != nil && err != nil && context.Cause(ctx) != context.DeadlineExceeded {
+	switch {
+	case failure.KindOf(err) == failure.Denied:
 		return err
-	}
-	if err != nil {
+	case err != nil && run.Err() == nil: // else the call itself says that the run is over
 		g.say("not looked at before " + op.Name + " " + op.Target + ", whether traffic depends on it: " + err.Error())
 	}
 	return nil
