@@ -93,6 +93,9 @@ func (c *Call) decode(values []lua.LValue, dst reflect.Value) error {
 	}
 	if v, ok := dst.Addr().Interface().(interface{ Validate() error }); ok {
 		if err := v.Validate(); err != nil {
+			if e := failure.As(err); e != nil {
+				return e // it has a kind of its own
+			}
 			return failure.New(failure.Invalid, "%s", err.Error()).WithHint("%s", c.fn.usage())
 		}
 	}

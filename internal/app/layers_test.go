@@ -47,13 +47,12 @@ var timeNames = []string{"Now", "Sleep", "After", "AfterFunc", "Tick", "NewTimer
 var osUsers = map[string][]string{
 	"cmd/mepc-run": {"*"}, "internal/app": {"*"}, "internal/lab": {"*"},
 	// certificates, contexts, files that a recipe names
-	"internal/engine": {"CreateTemp", "File", "Open", "PathError", "ReadFile", "Readlink", "Remove", "Rename", "Stat"},
+	"internal/engine": {"CreateTemp", "File", "Open", "OpenRoot", "PathError", "ReadFile", "Readlink", "Remove", "Rename", "Stat"},
 	// one file a run, and the directory they are in
 	"internal/journal": {"File", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "Remove", "Rename", "Stat"},
 	"internal/lock":    {"MkdirAll", "O_CREATE", "O_RDWR", "OpenFile", "ReadFile", "Rename", "WriteFile"}, // locks in files
 	"internal/router":  {"Stat"},                                                                          // certificates that change
 	"internal/sim":     {"NewSyscallError"},                                                               // errors as a real connection has them
-	"modules/http":     {"ReadFile"},                                                                      // a CA that a recipe names
 	"modules/redis":    {"ErrDeadlineExceeded"},                                                           // a value, no call
 	"runtime":          {"DirFS", "OpenRoot", "Stat"},                                                     // a recipe and its tree
 }

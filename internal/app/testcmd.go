@@ -122,7 +122,7 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 		return err
 	}
 	opts := spec.Options{
-		Kit: c.kit(p), Root: p.tree, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed, Faults: faults,
+		Kit: c.kit(p), Root: p.tree, Project: projectDir, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed, Faults: faults,
 	}
 	if t.update {
 		opts.Update = p.write
@@ -245,7 +245,7 @@ func (c *command) kit(p *project) spec.Kit {
 			if err != nil {
 				return nil, err
 			}
-			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire})
+			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire, Project: projectDir})
 		},
 		Recipe: p.recipe,
 		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
@@ -296,8 +296,11 @@ type project struct {
 	tree fs.FS
 }
 
+// projectDir is the project: the current directory.
+const projectDir = "."
+
 func openProject() (*project, error) {
-	root, err := os.OpenRoot(".")
+	root, err := os.OpenRoot(projectDir)
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, innermost(err), "open the current directory")
 	}

@@ -35,8 +35,11 @@ type contextEntry struct {
 // be there. Everything that could fail before the first byte is sent fails
 // here: a file that cannot be read is an error, not one file less.
 func (w *World) BuildContext(dir, dockerfile string) (*BuildContext, error) {
-	dir, err := filepath.EvalSymlinks(dir)
+	dir, err := w.inside(dir)
 	if err != nil {
+		return nil, err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, missing(err, "build context")
 	}
 	dockerfile = filepath.Clean(dockerfile)
@@ -50,7 +53,7 @@ func (w *World) BuildContext(dir, dockerfile string) (*BuildContext, error) {
 	if !info.Mode().IsRegular() {
 		return nil, failure.New(failure.Invalid, "the Dockerfile %s is not a file", filepath.Join(dir, dockerfile))
 	}
-	ignored, err := readIgnore(dir, filepath.ToSlash(dockerfile))
+	ignored, err := w.readIgnore(dir, filepath.ToSlash(dockerfile))
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +75,14 @@ func missing(err error, what string) error {
 
 // readIgnore reads .dockerignore. It cannot take away the two files that the
 // build itself needs.
-func readIgnore(dir, dockerfile string) (*patternmatcher.PatternMatcher, error) {
-	f, err := os.Open(filepath.Join(dir, ".dockerignore"))
+func (w *World) readIgnore(dir, dockerfile string) (*patternmatcher.PatternMatcher, error) {
+	name := filepath.Join(dir, ".dockerignore")
+	f, _, err := w.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return patternmatcher.New(nil)
+	}
+	if failure.As(err) != nil {
+		return nil, err
 	}
 	if err != nil {
 		return nil, missing(err, ".dockerignore")
@@ -88,7 +95,7 @@ func readIgnore(dir, dockerfile string) (*patternmatcher.PatternMatcher, error) 
 			return m, nil
 		}
 	}
-	return nil, failure.Wrap(failure.Invalid, err, "%s", f.Name())
+	return nil, failure.Wrap(failure.Invalid, err, "%s", name)
 }
 
 func (c *BuildContext) visit(ignored *patternmatcher.PatternMatcher) fs.WalkDirFunc {

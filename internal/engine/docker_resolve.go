@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -107,6 +106,10 @@ func (w *World) dockerConfig() (*configfile.ConfigFile, error) {
 
 // contextTarget reads a Docker context from the CLI's store.
 func (w *World) contextTarget(name string) (target, error) {
+	if w.dockerDir() == "" {
+		return target{}, failure.New(failure.NotFound, "Docker context %q: there is no directory with contexts here", name).
+			WithHint("name the engine by its URL; contexts are read from DOCKER_CONFIG or ~/.docker")
+	}
 	dir := filepath.Join(w.dockerDir(), "contexts")
 	contexts := store.New(dir, store.NewConfig(
 		func() any { return &map[string]any{} },
@@ -277,9 +280,12 @@ func (w *World) tlsFor(ep DockerEndpoint) (*tlsOptions, error) {
 		if path == "" {
 			continue
 		}
-		b, err := os.ReadFile(path)
+		b, err := w.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) && f.path == "" {
 			continue // a directory need not have all three
+		}
+		if failure.As(err) != nil { // it is outside of the project
+			return nil, err
 		}
 		if err != nil {
 			return nil, failure.Wrap(failure.Auth, err, "read certificates for %s", ep.Host)

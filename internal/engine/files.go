@@ -8,11 +8,55 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
+
+// Every file that a recipe names is opened here, or its path has passed inside.
+
+// inside returns the path by which a file is to be opened. In a world with a
+// project it refuses one that leads out of it, be it by .. or by a link.
+func (w *World) inside(path string) (string, error) {
+	if w.project == "" {
+		return path, nil
+	}
+	outside := failure.New(failure.Denied, "%s is outside of the project: nothing else is read or written here", path).
+		WithHint("the project is %s; put the file into it", w.project)
+	rel, err := filepath.Rel(w.project, absolute(path))
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", outside
+	}
+	root, err := os.OpenRoot(w.project)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	// What is not there, or may not be read, is for the caller to find out: the
+	// system says so. That a link leads out, os.Root says itself.
+	var system syscall.Errno
+	if _, err := root.Stat(rel); err != nil && !errors.As(err, &system) {
+		return "", outside
+	}
+	return filepath.Clean(path), nil
+}
+
+// ReadFile reads a file that a recipe names, such as a certificate.
+func (w *World) ReadFile(path string) ([]byte, error) {
+	r, _, err := w.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
 
 // Open opens a file of the operator's machine to be read. A rehearsal reads what
 // it wrote itself before that.
 func (w *World) Open(path string) (io.ReadCloser, int64, error) {
+	path, err := w.inside(path)
+	if err != nil {
+		return nil, 0, err
+	}
 	if w.drafts != nil {
 		if b, ok := w.drafts.read(path); ok {
 			return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
@@ -35,6 +79,10 @@ func (w *World) Open(path string) (io.ReadCloser, int64, error) {
 // Create makes a file that takes its name only with Commit: until then, and
 // after Abort, whatever was there stays. A rehearsal's files are kept in memory.
 func (w *World) Create(path string) (*NewFile, error) {
+	path, err := w.inside(path)
+	if err != nil {
+		return nil, err
+	}
 	if w.drafts != nil {
 		return w.drafts.create(path)
 	}

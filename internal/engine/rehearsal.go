@@ -29,6 +29,8 @@ type Stage struct {
 	Missing func(Need)
 	// Wire, when it is not nil, carries what the clients send to the world.
 	Wire Wire
+	// Project, when it is not empty, is the one directory whose files are read.
+	Project string
 }
 
 // Wire stands where a network would be, between the clients and a rehearsal's
@@ -103,6 +105,9 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 	w.dial = world.DialContext
 	w.noTakeover = true
 	w.drafts = &drafts{files: map[string][]byte{}}
+	if stage.Project != "" {
+		w.project = absolute(stage.Project)
+	}
 	w.dockerWire = func(t target, _ *http.Transport) (http.RoundTripper, error) {
 		e := world.Engine(t.name)
 		if d, err := w.resolveDocker(DockerEndpoint{}); e == nil && err == nil && d.name == t.name {

@@ -51,6 +51,7 @@ type World struct {
 	httpWire    func(*http.Transport)
 	redisClient func(t *redisTarget) (redis.UniversalClient, error)
 	noTakeover  bool    // connections to engines cannot be taken over, past dockerWire
+	project     string  // the directory that files are in; empty: any
 	drafts      *drafts // where files are written; nil: on disk
 
 	mu      sync.Mutex

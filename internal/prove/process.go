@@ -71,7 +71,7 @@ func (t *trial) start(ctx context.Context, r Runner, other string, run int, faul
 	t.story.begin(other, run, t.again)
 	ctx, p.kill = context.WithCancelCause(ctx)
 	defer p.kill(nil)
-	clients := engine.Rehearsal(engine.Options{}, t.world, engine.Stage{Wire: p, Assume: func(string) {}})
+	clients := engine.Rehearsal(engine.Options{}, t.world, engine.Stage{Wire: p, Assume: func(string) {}, Project: t.scenario.Project})
 	defer clients.Close()
 	res, err := r(ctx, runtime.RunOptions{World: clients, Guards: []runtime.Guard{p}, Clock: clients.Clock(), Abort: ctx})
 	p.finish(res, err)

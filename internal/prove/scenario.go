@@ -18,6 +18,8 @@ type Scenario struct {
 	Others []Deployer
 	// Invariants are the team's own: each is asked after every change.
 	Invariants []Invariant
+	// Project is the one directory whose files the recipe may name; empty: any.
+	Project string
 	// Repeats says that a second run is not expected to be without effects: the
 	// recipe builds anew each time.
 	Repeats bool

@@ -32,6 +32,8 @@ type Options struct {
 	Missing func(engine.Need)
 	// Wire carries what the clients send; nil: straight to the world. See Faults.
 	Wire engine.Wire
+	// Project is the one directory whose files recipes may name; empty: any.
+	Project string
 }
 
 // Stage is a simulated world with everything that a recipe needs to run in it.
@@ -61,7 +63,7 @@ func New(state *sim.State, opts Options) (*Stage, error) {
 // In furnishes a world that is there already. Nothing is run on its stage.
 func In(world *sim.World, opts Options) *Stage {
 	s := &Stage{World: world, Host: opts.Host, source: opts.Source}
-	stage := engine.Stage{Missing: opts.Missing, Wire: opts.Wire}
+	stage := engine.Stage{Missing: opts.Missing, Wire: opts.Wire, Project: opts.Project}
 	if !opts.Strict {
 		stage.Assume = s.Assume
 	}

@@ -212,6 +212,7 @@ func (f *file) prepare(ctx context.Context, t *test) (*prove.Scenario, error) {
 	}
 	out := &prove.Scenario{
 		Name: strings.Join(t.names, " › "), World: s.state, Hosts: s.args.Hosts, App: s.args.App, Run: runner(s.args.Params), Repeats: s.args.Repeats,
+		Project: f.opts.Project,
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.others)) {
 		out.Others = append(out.Others, prove.Deployer{Name: name, Run: runner(s.others[name])})
@@ -231,7 +232,7 @@ func (f *file) prepare(ctx context.Context, t *test) (*prove.Scenario, error) {
 
 // holds asks an invariant about a world.
 func (f *file) holds(ctx context.Context, host *runtime.Host, i invariant, world *sim.World) (string, error) {
-	w := &World{file: f, stage: rehearsal.In(world, rehearsal.Options{Source: "of the scenario", Strict: true, Host: host})}
+	w := &World{file: f, stage: rehearsal.In(world, rehearsal.Options{Source: "of the scenario", Strict: true, Host: host, Project: f.opts.Project})}
 	defer w.stage.Clients.Close()
 	var err error
 	if w.Docker, w.Redis, err = f.opts.Connect(ctx, w.stage.Clients); err != nil {

@@ -42,6 +42,7 @@ type Kit struct {
 type Options struct {
 	Kit
 	Root    fs.FS    // the project
+	Project string   // its directory: recipes and worlds reach no file elsewhere
 	Files   []string // the spec files, by their names in Root
 	Filter  Filter
 	Shuffle int64          // not zero: draws the order of the tests

@@ -23,7 +23,7 @@ func buildFunc() runtime.Func {
 		Doc: "Builds an image from a directory, with the engine's classic builder. " +
 			"The directory is sent without what its .dockerignore names, as root's.",
 		From: "POST /build", Returns: "the image",
-		Raises:  writes(failure.Invalid, failure.NotFound),
+		Raises:  writes(failure.Invalid, failure.Denied, failure.NotFound),
 		Example: `local id = docker.build{context = "app", tag = "mepc/app:1.1", args = {VERSION = "1.1"}}.id`,
 		Call:    runtime.Effect((*Engine).build),
 	}

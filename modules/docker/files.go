@@ -28,7 +28,7 @@ func fileFuncs() []runtime.Func {
 			Doc: "Puts a file into a container, be it running or not: text of the recipe's, or a file of this machine, or all that a tar of this machine holds. " +
 				"The directory must be there; a file that is there is replaced.",
 			From: "PUT /containers/{id}/archive", Returns: "how many bytes were sent",
-			Raises:  writes(failure.Invalid, failure.NotFound, failure.Conflict),
+			Raises:  writes(failure.Invalid, failure.Denied, failure.NotFound, failure.Conflict),
 			Example: `docker.copy_to("app-blue", "/app.conf", {content = "debug = off\n", mode = "600"})`,
 			Call:    runtime.Effect((*Engine).copyTo),
 		},
@@ -37,7 +37,7 @@ func fileFuncs() []runtime.Func {
 			Doc: "Takes a file out of a container, be it running or not: as text or, with to, into a file of this machine; a directory only with to, as a tar. " +
 				"A rehearsal has what was put there with copy_to; the call for any other file ends it as not_modelled.",
 			From: "GET /containers/{id}/archive", Returns: "what it is",
-			Raises: writes(failure.Invalid, failure.NotFound, failure.Limit),
+			Raises: writes(failure.Invalid, failure.Denied, failure.NotFound, failure.Limit),
 			Example: `docker.copy_to("app-blue", "/app.conf", {content = "debug = off\n"})
 assert(docker.copy_from("app-blue", "/app.conf").content == "debug = off\n")`,
 			Call: runtime.Effect((*Engine).copyFrom),
@@ -47,7 +47,7 @@ assert(docker.copy_from("app-blue", "/app.conf").content == "debug = off\n")`,
 			Doc: "Writes all files of a container, without its volumes, to a tar file. The file appears whole or not at all. " +
 				"A rehearsal ends here as not_modelled: its containers have no files.",
 			From: "GET /containers/{id}/export", Returns: "how many bytes were written",
-			Raises:  reads(failure.Invalid, failure.NotFound),
+			Raises:  reads(failure.Invalid, failure.Denied, failure.NotFound),
 			Example: `docker.export("app-blue", "app-blue.tar")`,
 			Call:    runtime.Effect((*Engine).export),
 		},

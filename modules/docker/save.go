@@ -26,7 +26,7 @@ func transferFuncs() []runtime.Func {
 			Doc: "Writes images to a tar file, with their names and all their layers. " +
 				"The file appears whole or not at all; one that was there is replaced.",
 			From: "GET /images/get", Returns: "how many bytes were written",
-			Raises:  reads(failure.Invalid, failure.NotFound),
+			Raises:  reads(failure.Invalid, failure.Denied, failure.NotFound),
 			Example: `docker.save("mepc/app:1.1", "app.tar")`,
 			Call:    runtime.Effect((*Engine).save),
 		},
@@ -35,7 +35,7 @@ func transferFuncs() []runtime.Func {
 			Doc: "Loads the images of a tar file that save wrote; it may be compressed with gzip, bzip2 or xz. " +
 				"The engine's 200 is no proof: its answer is read to the end, and each image is looked for by name and ID.",
 			From: "POST /images/load, then GET /images/{name}/json", Returns: "what was loaded",
-			Raises:  writes(failure.Invalid, failure.NotFound),
+			Raises:  writes(failure.Invalid, failure.Denied, failure.NotFound),
 			Example: `local id = docker.load("app.tar").ids[1]`,
 			Call:    runtime.Effect((*Engine).load),
 		},
@@ -151,6 +151,9 @@ func (e *Engine) stream(ctx context.Context, images []string, m *meter, sink fun
 
 // fileFailed says what is wrong with a file of this machine.
 func fileFailed(err error, doing string) error {
+	if failure.As(err) != nil {
+		return err // it says more than the system does
+	}
 	var path *fs.PathError
 	text := fmt.Sprintf("%s: %v", doing, err)
 	if errors.As(err, &path) {

@@ -55,7 +55,7 @@ func New() runtime.Module {
 }
 
 var kinds = []runtime.Kind{
-	failure.Invalid, failure.Unavailable, failure.Auth, failure.Timeout, failure.Refused, failure.Limit, failure.Unknown,
+	failure.Invalid, failure.Denied, failure.Unavailable, failure.Auth, failure.Timeout, failure.Refused, failure.Limit, failure.Unknown,
 }
 
 type module struct{ world *engine.World }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -148,9 +147,9 @@ func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
 	t.DisableKeepAlives = true
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
 	if o.CA != "" {
-		pem, err := os.ReadFile(o.CA)
+		pem, err := m.world.ReadFile(o.CA)
 		if err != nil {
-			return nil, nil, failure.Wrap(failure.Invalid, err, "ca")
+			return nil, nil, unread(err, "ca")
 		}
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
@@ -158,13 +157,30 @@ func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
 		}
 	}
 	if o.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+		cert, err := m.world.ReadFile(o.Cert)
+		if err != nil {
+			return nil, nil, unread(err, "cert")
+		}
+		key, err := m.world.ReadFile(o.Key)
+		if err != nil {
+			return nil, nil, unread(err, "key")
+		}
+		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, nil, failure.Wrap(failure.Invalid, err, "cert and key")
 		}
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	}
 	return t, t.CloseIdleConnections, nil
+}
+
+// unread says that the file of an option cannot be read.
+func unread(err error, option string) error {
+	kind := failure.Invalid
+	if f := failure.As(err); f != nil {
+		kind = f.Kind
+	}
+	return failure.Wrap(kind, err, "%s", option)
 }
 
 func flat(h http.Header) map[string]string {

@@ -22,20 +22,20 @@ func (s *Std) fs() runtime.Module {
 		Funcs: []runtime.Func{
 			{
 				Name: "read", Doc: "Reads a file.", Returns: "its bytes",
-				Raises:  []runtime.Kind{failure.Invalid, failure.NotFound, failure.Limit},
+				Raises:  []runtime.Kind{failure.Invalid, failure.Denied, failure.NotFound, failure.Limit},
 				Example: `local config = template(fs.read("app.conf.tmpl"), {port = 8080})`,
 				Call:    runtime.Inline((*Std).readFile),
 			},
 			{
 				Name: "glob", Doc: "Lists files by a pattern: * stands for any text but /, ? for one character, [a-z] for one of several, and **/ for any directories.",
-				Returns: "their paths, sorted", Raises: []runtime.Kind{failure.Invalid, failure.NotFound, failure.Limit},
+				Returns: "their paths, sorted", Raises: []runtime.Kind{failure.Invalid, failure.Denied, failure.NotFound, failure.Limit},
 				Example: `for _, file in ipairs(fs.glob("migrations/**/*.sql")) do log(file) end`,
 				Call:    runtime.Inline((*Std).glob),
 			},
 			{
 				Name:    "hash",
 				Doc:     "Computes the SHA-256 digest of a file or, for a directory, of the names and digests of all files in it: the same while nothing in it changes.",
-				Returns: "64 hexadecimal digits", Raises: []runtime.Kind{failure.Invalid, failure.NotFound, failure.Limit},
+				Returns: "64 hexadecimal digits", Raises: []runtime.Kind{failure.Invalid, failure.Denied, failure.NotFound, failure.Limit},
 				Example: `local version = fs.hash("migrations"):sub(1, 12)`,
 				Call:    runtime.Inline((*Std).hash),
 			},
@@ -54,8 +54,13 @@ type pathArgs struct {
 func (a *pathArgs) Validate() error { return checkLocal("path", a.Path) }
 
 func checkLocal(option, p string) error {
-	if !fs.ValidPath(path.Clean(p)) || strings.HasPrefix(p, "/") || p == "" {
-		return fmt.Errorf("%s: %q is not a path within the recipe's directory", option, p)
+	switch clean := path.Clean(p); {
+	case p == "":
+		return fmt.Errorf("%s: it is empty", option)
+	case clean == ".." || strings.HasPrefix(clean, "../") || path.IsAbs(p):
+		return failure.New(failure.Denied, "%s: %s leads out of the recipe's directory", option, p)
+	case !fs.ValidPath(clean):
+		return fmt.Errorf("%s: %q is not a path", option, p)
 	}
 	return nil
 }
