@@ -30,7 +30,7 @@ for _, c in ipairs(d.engine:list{all = false, labels = {["mepc.app"] = p.app}}) 
   end
 end
 for _, url in ipairs(d.from) do
-  if not weights[url] and not mine[url] then old[#old + 1] = url end
+  if not weights[url] and not mine[url] and d.outside[url] ~= false then old[#old + 1] = url end
   weights[url] = (weights[url] or 0) + 1
 end
 local batches = split.batches(old, p.replicas, p.batch)
@@ -57,7 +57,7 @@ local function start_again()
   return #stopped .. " old containers were started again"
 end
 
-local list = d.from
+local list = d:serving(d.from)
 local function retire(batch)
   if #batch.retire == 0 then return end
   local left = split.without(list, batch.retire)

@@ -59,12 +59,17 @@ function M.open(p, new)
     fail(frontend.key(p.host) .. " belongs to \"" .. before.id .. "\", not to \"" .. d.id .. "\"", {
       kind = "conflict", hint = "is host= right? identifier=" .. before.id .. " takes its traffic over"})
   end
-  d.owners = old.owners(d.engine, d.from)
+  d.owners, d.outside = old.owners(d.engine, d.from), {}
   d.path = p.confirm ~= "" and p.confirm or p.health ~= "" and p.health or "/"
   local there = release.running(d.engine, d.new, p.replicas)
   d.settled = there and frontend.same(d.from, d:urls(there)) and #old.idle(d.engine, d.store, d.new, p.replicas) == 0
     and (not p.retain or prune.plan(d.engine, d.new, p.replicas, p.keep, p.retain).count == 0)
-  if not d.settled then traffic.ready(routers(), p.admin, p.host, d.path) end
+  if not d.settled then
+    traffic.ready(routers(), p.admin, p.host, d.path)
+    for _, url in ipairs(d.from) do
+      if not d.owners[url] then d.outside[url] = traffic.answers(url, p.host, d.path) end
+    end
+  end
   return d
 end
 
@@ -134,7 +139,7 @@ function M:start(what)
     for _, c in ipairs(there) do self.restarts[c.id] = c.restarts end
     return self:urls(there)
   end)
-  self.old = split.without(self.from, self.to)
+  self.old = self:serving(split.without(self.from, self.to))
   if #self.old > 0 and #self.old < #self.from then
     -- An earlier run was cut off with part of the traffic here. What goes back goes
     -- all the way, and the new release is taken down with it.
@@ -177,13 +182,24 @@ function M:switch(to, what)
   end)
 end
 
--- Whether what ran at the backends `urls` when the deployment began still does. Of
--- those outside of the engine nothing is known: they are taken to be there.
+-- Those of the backends `urls` where something was when the deployment began: a Redis
+-- that came back with old data lists what is gone.
+function M:serving(urls)
+  local list = {}
+  for _, url in ipairs(urls) do
+    if self.outside[url] ~= false then list[#list + 1] = url end
+  end
+  return list
+end
+
+-- Whether what ran at the backends `urls` when the deployment began still does. What
+-- is on no container of the engine did when it answered.
 function M:there(urls)
   for _, url in ipairs(urls) do
-    local id = self.owners[url]
+    local id, outside = self.owners[url], self.outside[url]
     local c = id and self.engine:find(id)
     if id and not (c and c.state.running and address.answers(c, url)) then return false end
+    if outside == false or outside and not traffic.answers(url, self.p.host, self.path) then return false end
   end
   return true
 end

@@ -10,6 +10,9 @@ local function ask(router, host, path)
   return try(http.get, base(router) .. path, {headers = {Host = host}, timeout = "2s", fresh = true, follow = false})
 end
 
+-- Whether something answers at the backend `url`, whatever it says.
+function M.answers(url, host, path) return select(2, ask(url, host, path)) == nil end
+
 -- What the routers at the admin URL `admin` of mepc-run router do right now.
 local function inflight(admin)
   return try(function()
