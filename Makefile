@@ -1,6 +1,7 @@
 # make demo    play the talk on a real engine and Redis
 # make test    everything, with a real engine and Redis
 # make check   the quick loop: format, vet, staticcheck, unit tests
+# make prove   the recipes against every fault at each step, and every two (PLANS=0 for all)
 # make bench   the figures of BENCHMARKS.md
 # make build   bin/mepc-run
 
@@ -9,7 +10,7 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: build demo test check bench deps clean
+.PHONY: build demo test check bench prove deps clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mepc-run ./cmd/mepc-run
@@ -31,6 +32,10 @@ check:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test -short -race ./...
+
+PLANS ?= 300
+prove: build
+	bin/mepc-run test --faults=2 --plans $(PLANS) spec
 
 bench: deps
 	bench/run.sh

@@ -128,7 +128,7 @@ func (x *explorer) baseline(ctx context.Context) (*tried, error) {
 	calls := t.runs[0].calls
 	x.report.Calls = len(calls)
 	for _, c := range calls {
-		if c.Writes {
+		if c.Writes && !c.Own {
 			x.report.Effects++
 		}
 	}

@@ -32,6 +32,7 @@ type Call struct {
 	Images  bool     // it has to do with images only
 	Own     bool     // the host's own, outside of the recipe's calls
 	Boxes   []string // the app's containers that ran just before
+	host    bool     // it changes something even where its function does not
 }
 
 // greets are the commands that a new connection begins with: they belong to the
@@ -146,7 +147,8 @@ func (p *process) place(ctx context.Context, c *Call) {
 	c.Where, c.Target = op.Where, op.Target
 	c.Changes, c.Fans = op.Class.Mutates(), op.Name == "docker.list" || op.Name == "docker.images"
 	c.Images = c.Server == "engine" && !c.Changes && !strings.Contains(c.Verb, "/containers/")
-	c.Writes = c.Writes && c.Changes
+	c.Own = c.Server == "redis" && !c.Changes && c.host // a lock that a look takes
+	c.Writes = c.Writes && (c.Changes || c.Own)
 }
 
 func firstWord(s string) string {
@@ -204,7 +206,14 @@ func (p *process) HTTP(req *http.Request, next http.RoundTripper) (*http.Respons
 }
 
 func (p *process) http(req *http.Request, next http.RoundTripper, c Call) (resp *http.Response, err error) {
-	kind, over := p.exchange(req.Context(), c, func() { resp, err = next.RoundTrip(req) })
+	sent := false
+	kind, over := p.exchange(req.Context(), c, func() {
+		sent = true
+		resp, err = next.RoundTrip(req)
+	})
+	if !sent && req.Body != nil {
+		req.Body.Close() // whoever writes it must not wait for a reader
+	}
 	if over != nil || kind == Lost {
 		if resp != nil {
 			resp.Body.Close()
@@ -246,7 +255,8 @@ func (p *process) Redis(ctx context.Context, cmds []redis.Cmder, next func() err
 		}
 		return next()
 	}
-	c := Call{Server: "redis", Verb: verb(cmds), Writes: effect.Current(ctx) != nil || len(cmds) > 1 || hostWrites[cmds[0].Name()]}
+	c := Call{Server: "redis", Verb: verb(cmds), host: len(cmds) > 1 || hostWrites[cmds[0].Name()]}
+	c.Writes = c.host || effect.Current(ctx) != nil
 	var err error
 	kind, over := p.exchange(ctx, c, func() { err = next() })
 	switch {

@@ -77,10 +77,10 @@ func (t *trial) recover(want *expected) {
 	switch {
 	case again.err != nil:
 		t.violate(at, Violation{Rule: Idempotent, Text: "one more run fails: " + oneLine(again.err)})
-	case again.effects > 0 || slices.ContainsFunc(again.calls, func(c Call) bool { return c.Writes }):
+	case again.effects > 0 || slices.ContainsFunc(again.calls, func(c Call) bool { return c.Writes && !c.Own }):
 		var did []string
 		for _, c := range again.calls {
-			if c.Writes {
+			if c.Writes && !c.Own {
 				did = append(did, strings.TrimSpace(c.Place.Op+" "+c.Target))
 			}
 		}
