@@ -159,11 +159,11 @@ func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
 	if o.Cert != "" {
 		cert, err := m.world.ReadFile(o.Cert)
 		if err != nil {
-			return nil, nil, unread(err, "cert")
+			return nil, nil, unread(err, "cert and key")
 		}
 		key, err := m.world.ReadFile(o.Key)
 		if err != nil {
-			return nil, nil, unread(err, "key")
+			return nil, nil, unread(err, "cert and key")
 		}
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {

@@ -71,8 +71,8 @@ func TestFilesBesideTheRecipeAreReadAndNothingElse(t *testing.T) {
 	}
 	for source, kind := range map[string]failure.Kind{
 		`fs.read("out")`: failure.Denied, `fs.read("up")`: failure.Denied, `fs.read("dirlink/secret")`: failure.Denied, `fs.hash("dirlink")`: failure.Denied,
-		`fs.read("../x")`: failure.Invalid, `fs.read("/etc/passwd")`: failure.Invalid, `fs.read("")`: failure.Invalid, `fs.read("a/../../x")`: failure.Invalid,
-		`fs.glob("../*")`: failure.Invalid, `fs.glob("[")`: failure.Invalid, `fs.read("none")`: failure.NotFound, `fs.hash("none")`: failure.NotFound,
+		`fs.read("../x")`: failure.Denied, `fs.read("/etc/passwd")`: failure.Denied, `fs.read("")`: failure.Invalid, `fs.read("a/../../x")`: failure.Denied,
+		`fs.glob("../*")`: failure.Denied, `fs.glob("[")`: failure.Invalid, `fs.read("none")`: failure.NotFound, `fs.hash("none")`: failure.NotFound,
 		`fs.read("sql")`: failure.Invalid, `fs.read("bytes", {max = 3})`: failure.Limit,
 	} {
 		got, err := runFile(t, dir, source, 1)
