@@ -9,6 +9,7 @@
 local address = require("lib.address")
 local deployment = require("lib.deployment")
 local frontend = require("lib.frontend")
+local release = require("lib.release")
 local split = require("lib.split")
 local traffic = require("lib.traffic")
 
@@ -45,6 +46,7 @@ local stopped = {}
 local function start_again()
   local back = {}
   parallel.map(stopped, function(c)
+    d.engine:update(c.name, {restart = c.restart})
     d.engine:start(c.name)
     d.engine:wait_healthy(c.name, d:probe())
   end, {limit = 8})
@@ -70,7 +72,7 @@ local function retire(batch)
       local c = box[url]
       if not c then return log(url .. " is not one of " .. p.app .. "'s containers: it is left running") end
       stopped[#stopped + 1] = c
-      d.engine:stop(c.name)
+      release.retire(d.engine, c)
     end, {limit = 8})
     frontend.revive(d.store, p.host)
   end)

@@ -61,20 +61,21 @@ func (e *Engine) Kill(name string) bool {
 
 // Restart kills the engine and starts it again, without live-restore: every
 // container's process is gone, those with the restart policy always are started
-// again, and the events so far are forgotten. With shuffle they come back in the
+// again, also the ones that were stopped before, and the events so far are forgotten. With shuffle they come back in the
 // opposite order, so that addresses and picked ports move between them.
 func (e *Engine) Restart(shuffle bool) {
 	now := e.world.lock()
 	defer e.world.unlock()
 	var back []*ctr
 	for _, c := range e.ordered() {
-		if !c.running() && c.status != restarting {
-			continue
+		if c.status != created {
+			c.restartAt = never
+			if c.status != exited {
+				e.stopped(c, now, 137)
+			}
+			c.health = noHealth
 		}
-		c.restartAt = never
-		e.stopped(c, now, 137)
-		c.health = noHealth
-		if c.host.RestartPolicy.Name == "always" {
+		if c.status == exited && c.host.RestartPolicy.Name == "always" {
 			back = append(back, c)
 		}
 	}

@@ -83,7 +83,7 @@ function M.stop(engine, store, new, replicas)
     if hosts then
       left[#left + 1] = c.name .. " is left running: " .. hosts .. " points to it"
     else
-      engine:stop(c.name)
+      release.retire(engine, c)
     end
   end, {limit = 8})
   return left

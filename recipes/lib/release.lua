@@ -5,6 +5,7 @@
 --   mepc.version    the tag that was asked for
 --   mepc.image      the image as it was asked for, with its repository
 --   mepc.port       the port that it listens on
+--   mepc.restart    its restart policy while it serves
 --   mepc.replica    1, 2, ...
 --   mepc.advertise  the address that its published ports are routed to, if any
 -- The same image and configuration always give the same names: a run that was
@@ -59,6 +60,7 @@ local function labels(release)
   return {
     ["mepc.app"] = release.app, ["mepc.release"] = release.id, ["mepc.version"] = release.version,
     ["mepc.image"] = release.spec.reference, ["mepc.port"] = tostring(release.spec.port), ["mepc.advertise"] = release.spec.advertise,
+    ["mepc.restart"] = release.spec.restart,
   }
 end
 
@@ -154,9 +156,10 @@ function M.ensure(engine, release, replica, touched)
       kind = "conflict", hint = "docker rename " .. name .. " " .. name .. "-other, or docker rm it, then run again"})
   elseif found and found.state.status == "paused" then
     fail(name .. " is paused", {kind = "conflict", hint = "docker unpause " .. name .. ", or docker rm -f it, then run again"})
-  elseif found and found.state.running then
-    return name
   end
+  local policy = found and (found.labels["mepc.restart"] or release.spec.restart)
+  if policy and found.restart ~= policy then engine:update(name, {restart = policy}) end -- M.retire took it
+  if found and found.state.running then return name end
   touched[name] = found and found.state.status == "exited" and "started" or "created"
   if found and found.state.status ~= "exited" and found.state.status ~= "created" then
     engine:remove(name, {force = true, missing_ok = true}) -- dead, or half removed
@@ -168,6 +171,13 @@ function M.ensure(engine, release, replica, touched)
   if not found and not created(engine, name, release, replica) then touched[name] = nil end
   engine:start(name)
   return name
+end
+
+-- Stops a container for good: with the restart policy always an engine that is
+-- restarted would start it again.
+function M.retire(engine, c)
+  if c.restart ~= "no" then engine:update(c.name, {restart = "no"}) end
+  engine:stop(c.name)
 end
 
 -- Takes back what M.ensure noted in `touched`: what it created is removed, what
@@ -186,7 +196,7 @@ function M.take_down(engine, touched, pointing, gently)
     elseif hosts then
       return name .. " is left running: " .. hosts .. " points to it"
     elseif touched[name] == "started" then
-      engine:stop(name)
+      M.retire(engine, c)
       return name .. " was stopped again"
     end
     if gently then engine:stop(name) end

@@ -105,6 +105,10 @@ func (d *deployment) stop(ctx context.Context) error {
 			fmt.Printf("%s is left running\n", c.Name)
 			continue
 		}
+		never := container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}}
+		if _, err := d.engine.ContainerUpdate(ctx, c.Name, never); err != nil {
+			return fmt.Errorf("update %s: %w", c.Name, err)
+		}
 		if err := d.engine.ContainerStop(ctx, c.Name, container.StopOptions{}); err != nil {
 			return fmt.Errorf("stop %s: %w", c.Name, err)
 		}
