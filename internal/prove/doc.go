@@ -24,5 +24,6 @@
 // The same plan always gives the same trial: time is virtual and the order of
 // calls is fixed. What a user's last run does depends on nothing but the world it
 // finds, so worlds that differ in times and IDs only are recovered from once; see
-// canon.
+// canon. And a fault of the world just before a read that is answered the same
+// might as well happen after it: such plans are one trial; see commutes.
 package prove

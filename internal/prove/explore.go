@@ -55,6 +55,7 @@ type tried struct {
 	tail       []Call // of the run in which the last fault struck, those after it
 	key        key    // the world it left
 	next       []Call // the user's next run in that world
+	trace      *trace // of the run in which the last fault struck
 	missed     bool
 }
 
@@ -132,7 +133,7 @@ func (x *explorer) baseline(ctx context.Context) (*tried, error) {
 			x.report.Effects++
 		}
 	}
-	return &tried{tail: calls}, nil
+	return &tried{tail: calls, trace: t.runs[0].trace}, nil
 }
 
 // others learns what the other deployers leave, before and after the user.
@@ -213,34 +214,34 @@ func distinct(calls []Call) []Call {
 }
 
 // children returns the plans with one fault more than p's.
-func (x *explorer) children(p *tried, rerun bool) []Plan {
-	var plans []Plan
+func (x *explorer) children(p *tried, rerun bool) []attempt {
+	var plans []attempt
+	first := max(0, p.plan.last())
 	add := func(calls []Call, run int) {
 		var boxes []string
 		for _, c := range distinct(calls) {
 			c.Place.Run, boxes = run, c.Boxes
 			for _, f := range x.faults(c) {
-				plans = append(plans, append(slices.Clip(p.plan), f))
+				plans = append(plans, attempt{plan: append(slices.Clip(p.plan), f), of: p, rerun: run > first})
 			}
 		}
 		last := Call{Place: end(run), Boxes: boxes}
 		for _, f := range x.faults(last) {
-			plans = append(plans, append(slices.Clip(p.plan), f))
+			plans = append(plans, attempt{plan: append(slices.Clip(p.plan), f), of: p, rerun: run > first})
 		}
 	}
-	run := max(0, p.plan.last())
 	if len(p.plan) == 0 || p.plan[len(p.plan)-1].Place.Op != "end" {
-		add(p.tail, run)
+		add(p.tail, first)
 	}
 	if rerun {
-		add(p.next, run+1)
+		add(p.next, first+1)
 	}
 	return plans
 }
 
 // level tries the plans with one fault more than those of parents.
 func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tried {
-	var plans []Plan
+	var plans []attempt
 	known := map[key]bool{}
 	for _, p := range parents {
 		if p.missed || len(p.violations) > 0 {
@@ -262,22 +263,27 @@ func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tr
 		r.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
 		plans = plans[:limit]
 	}
-	all := make([]*tried, len(plans))
+	for i := range plans {
+		plans[i].n = i
+	}
+	todo := rows(plans)
+	results := make([][]*tried, len(todo))
 	var next, done atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(plans) {
+				if i >= len(todo) {
 					return
 				}
-				all[i] = x.try(ctx, plans[i], depth < x.opts.Depth)
-				if n := done.Add(1); x.opts.Progress != nil && n%100 == 0 {
-					x.mu.Lock()
-					x.opts.Progress(depth, int(n), len(plans))
-					x.mu.Unlock()
-				}
+				results[i] = x.row(ctx, todo[i], depth < x.opts.Depth, func() {
+					if n := done.Add(1); x.opts.Progress != nil && n%100 == 0 {
+						x.mu.Lock()
+						x.opts.Progress(depth, int(n), len(plans))
+						x.mu.Unlock()
+					}
+				})
 			}
 		})
 	}
@@ -285,6 +291,15 @@ func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tr
 	if ctx.Err() != nil {
 		return nil
 	}
+	all := make([]*tried, 0, len(plans))
+	order := make(map[*tried]int, len(plans))
+	for i, row := range results {
+		for k, t := range row {
+			order[t] = todo[i][k].n
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *tried) int { return order[a] - order[b] })
 	for _, t := range all {
 		l.Tried++
 		if len(t.violations) > 0 {
@@ -296,8 +311,33 @@ func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tr
 	return all
 }
 
+// row tries plans that differ in the place of the last fault, those that are known
+// to lead to the same only once. It calls each after each of them.
+func (x *explorer) row(ctx context.Context, plans []attempt, keep bool, each func()) []*tried {
+	var all []*tried
+	var last *tried // that was tried
+	for _, a := range plans {
+		if ctx.Err() != nil {
+			break
+		}
+		known := last.standsFor(a)
+		if known == nil {
+			last = x.try(ctx, a.plan)
+			known = last
+		}
+		all = append(all, known)
+		each()
+	}
+	if !keep {
+		for _, t := range all {
+			t.tail, t.next, t.trace = nil, nil, nil
+		}
+	}
+	return all
+}
+
 // try tries one plan.
-func (x *explorer) try(ctx context.Context, plan Plan, keep bool) *tried {
+func (x *explorer) try(ctx context.Context, plan Plan) *tried {
 	t := x.fresh(ctx, false)
 	defer t.world.Close()
 	got := &tried{plan: plan}
@@ -318,11 +358,9 @@ func (x *explorer) try(ctx context.Context, plan Plan, keep bool) *tried {
 	got.key = t.canon()
 	rec := x.recover(t, got.key)
 	got.violations = append(t.violations, rec.violations...)
-	if keep {
-		calls := t.runs[plan.last()].calls
-		at := slices.IndexFunc(calls, func(c Call) bool { return c.Place == plan[len(plan)-1].Place })
-		got.tail, got.next = calls[at+1:], rec.calls
-	}
+	r := t.runs[plan.last()]
+	at := slices.IndexFunc(r.calls, func(c Call) bool { return c.Place == plan[len(plan)-1].Place })
+	got.tail, got.next, got.trace = r.calls[at+1:], rec.calls, r.trace
 	return got
 }
 

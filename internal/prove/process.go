@@ -52,6 +52,7 @@ type process struct {
 	ops     map[*effect.Op]*opCount
 	names   map[string]int
 	calls   []Call
+	trace   trace
 	struck  int
 	crashed bool
 	kill    context.CancelCauseFunc
@@ -90,14 +91,16 @@ func (p *process) Allow(_ context.Context, op *effect.Op) error {
 	p.names[op.Name]++
 	n := &opCount{n: p.names[op.Name]}
 	p.ops[op] = n
+	at := Place{Run: p.run, Op: op.Name, N: n.n, Part: 1}
+	p.trace.points = append(p.trace.points, p.now(at, len(p.calls)))
 	p.mu.Unlock()
-	p.strike(Place{Run: p.run, Op: op.Name, N: n.n, Part: 1}, true)
+	p.strike(at, true)
 	return nil
 }
 
 // exchange is what happens to one request. do sends it on; its errors are the
 // caller's. The answer says what the caller is to make of it.
-func (p *process) exchange(ctx context.Context, c Call, do func()) (Kind, error) {
+func (p *process) exchange(ctx context.Context, c Call, do func() reply) (Kind, error) {
 	p.mu.Lock()
 	if p.crashed {
 		p.mu.Unlock()
@@ -105,10 +108,19 @@ func (p *process) exchange(ctx context.Context, c Call, do func()) (Kind, error)
 	}
 	p.place(ctx, &c)
 	c.Boxes = p.trial.ours
+	n := len(p.calls)
 	p.calls = append(p.calls, c)
+	p.trace.replies = append(p.trace.replies, reply{place: c.Place, verb: c.Verb})
+	between := c.Place.Part > 1 || effect.Current(ctx) == nil // the others' faults struck in Allow
+	if between {
+		p.trace.points = append(p.trace.points, p.now(c.Place, n))
+	}
 	p.mu.Unlock()
-	if c.Own || c.Place.Part > 1 {
+	if between {
 		p.strike(c.Place, true)
+		p.mu.Lock()
+		p.trace.within(c.Place, n, len(p.calls))
+		p.mu.Unlock()
 	}
 	kind := p.strike(c.Place, false)
 	switch kind {
@@ -120,7 +132,10 @@ func (p *process) exchange(ctx context.Context, c Call, do func()) (Kind, error)
 		p.trial.story.saw(c, kind)
 		return kind, nil
 	}
-	do()
+	said := do()
+	p.mu.Lock()
+	p.trace.replies[n].plain, p.trace.replies[n].sum = said.plain && kind == "", said.sum
+	p.mu.Unlock()
 	p.trial.story.saw(c, kind)
 	if c.Writes {
 		p.trial.look(c)
@@ -151,6 +166,11 @@ func (p *process) place(ctx context.Context, c *Call) {
 	c.Writes = c.Writes && (c.Changes || c.Own)
 }
 
+// now is the point at a place that is reached after so many calls.
+func (p *process) now(at Place, calls int) point {
+	return point{at, calls, p.trial.world.Clock().Now()}
+}
+
 func firstWord(s string) string {
 	s, _, _ = strings.Cut(s, " ")
 	return s
@@ -167,6 +187,9 @@ func (p *process) strike(at Place, ofWorld bool) Kind {
 		p.struck++
 		if ofWorld {
 			p.trial.happen(p, f)
+			p.mu.Lock()
+			p.trace.after = p.now(at, len(p.calls))
+			p.mu.Unlock()
 		} else {
 			kind = f.Kind
 		}
@@ -207,9 +230,12 @@ func (p *process) HTTP(req *http.Request, next http.RoundTripper) (*http.Respons
 
 func (p *process) http(req *http.Request, next http.RoundTripper, c Call) (resp *http.Response, err error) {
 	sent := false
-	kind, over := p.exchange(req.Context(), c, func() {
+	kind, over := p.exchange(req.Context(), c, func() reply {
 		sent = true
-		resp, err = next.RoundTrip(req)
+		if resp, err = next.RoundTrip(req); err != nil || c.Server != "engine" {
+			return reply{}
+		}
+		return engineReply(resp)
 	})
 	if !sent && req.Body != nil {
 		req.Body.Close() // whoever writes it must not wait for a reader
@@ -258,7 +284,10 @@ func (p *process) Redis(ctx context.Context, cmds []redis.Cmder, next func() err
 	c := Call{Server: "redis", Verb: verb(cmds), host: len(cmds) > 1 || hostWrites[cmds[0].Name()]}
 	c.Writes = c.host || effect.Current(ctx) != nil
 	var err error
-	kind, over := p.exchange(ctx, c, func() { err = next() })
+	kind, over := p.exchange(ctx, c, func() reply {
+		err = next()
+		return redisReply(cmds)
+	})
 	switch {
 	case over != nil:
 		return over

@@ -35,6 +35,7 @@ type trial struct {
 // ran is how a run ended.
 type ran struct {
 	calls   []Call
+	trace   *trace
 	err     error
 	crashed bool
 	effects int
@@ -70,7 +71,7 @@ func (t *trial) play(plan Plan) *ran {
 
 // ended notes how a process ended.
 func (t *trial) ended(p *process, res *runtime.Result, err error) {
-	r := &ran{calls: p.calls, err: err, crashed: p.crashed}
+	r := &ran{calls: p.calls, trace: &p.trace, err: err, crashed: p.crashed}
 	if res != nil {
 		r.effects = res.Effects
 	}
