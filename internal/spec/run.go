@@ -66,6 +66,7 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 		defer w.faults.Switch(false)
 		r, err = w.stage.Run(ctx, a.Recipe, recipe, runtime.RunOptions{
 			Params: a.Params, Seed: 1, Sinks: []runtime.Sink{&notes}, Print: notes.add, Cover: cover,
+			Guards: []runtime.Guard{guards(w.stage.Clients)},
 		})
 	})
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/guard"
 	"github.com/mepc/mepc-run/internal/prove"
 	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
@@ -207,6 +209,7 @@ func (f *file) prepare(ctx context.Context, t *test) (*prove.Scenario, error) {
 	runner := func(params map[string]any) prove.Runner {
 		return func(ctx context.Context, opts runtime.RunOptions) (*runtime.Result, error) {
 			opts.Params, opts.Seed = params, 1
+			opts.Guards = append(opts.Guards, guards(opts.World.(*engine.World))) // after the explorer's: faults come first
 			return host.Run(ctx, recipe, opts)
 		}
 	}
@@ -228,6 +231,11 @@ func (f *file) prepare(ctx context.Context, t *test) (*prove.Scenario, error) {
 		}
 	}
 	return out, nil
+}
+
+// guards are those of a live run, none of them lifted.
+func guards(world *engine.World) runtime.Guard {
+	return guard.New(world, func(string) bool { return false }, nil)
 }
 
 // holds asks an invariant about a world.
