@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,8 +19,24 @@ import (
 // library, runs it once, and keeps what it returned, or the error it raised.
 type loader struct {
 	run     *Run
-	loaded  map[string]*required
+	files   *Files
 	loading []string // the chain of files that are being loaded
+}
+
+// Files are what require has loaded: each file runs once for them.
+type Files struct{ loaded map[string]*required }
+
+// Clone returns Files of their own that begin with those of f.
+func (f *Files) Clone() *Files { return &Files{maps.Clone(f.loaded)} }
+
+// Files returns what the run has loaded.
+func (r *Run) Files() *Files { return r.loader.files }
+
+// SetFiles has require load into f from now on, and returns where it did before.
+func (r *Run) SetFiles(f *Files) *Files {
+	was := r.loader.files
+	r.loader.files = f
+	return was
 }
 
 type required struct {
@@ -40,7 +57,8 @@ func (l *loader) require(c *Call, name string) (lua.LValue, error) {
 		return nil, failure.New(failure.Script, "files require each other in a circle: %s",
 			strings.Join(append(l.loading[i:], file), " -> "))
 	}
-	if done := l.loaded[file]; done != nil {
+	files := l.files
+	if done := files.loaded[file]; done != nil {
 		return done.value, done.err
 	}
 	program, err := l.find(file)
@@ -56,7 +74,7 @@ func (l *loader) require(c *Call, name string) (lua.LValue, error) {
 	} else if len(values) > 0 && values[0] != lua.LNil {
 		done.value = values[0]
 	}
-	l.loaded[file] = done
+	files.loaded[file] = done
 	return done.value, done.err
 }
 

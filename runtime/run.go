@@ -212,7 +212,7 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 	if opts.ID != "" {
 		r.gate.SetLabel(runLabel, opts.ID)
 	}
-	r.loader = &loader{run: r, loaded: map[string]*required{}}
+	r.loader = &loader{run: r, files: &Files{map[string]*required{}}}
 	r.vm = sandbox.New(sandbox.Options{
 		Limits: h.opts.Limits, Clock: opts.Clock, Seed: opts.Seed, Shuffle: opts.Shuffle, Cover: opts.Cover,
 		Print: func(line string) {

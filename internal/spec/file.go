@@ -27,6 +27,8 @@ type file struct {
 
 	host    *runtime.Host
 	session *runtime.Session
+	lua     *runtime.Run // is set by the first insulate
+	home    *block       // the insulated block for which things are made; nil: the file
 	root    *block
 	at      *block   // where describe and it put what they make
 	running *running // the test that runs; nil while the file is read
@@ -152,14 +154,9 @@ func (f *file) run(ctx context.Context) []*Result {
 	if f.opts.Faults != nil {
 		tests = slices.DeleteFunc(tests, func(t *test) bool { return !f.opts.Faults.takes(t) })
 	}
-	order := make([]int, len(tests))
-	for i := range order {
-		order[i] = i
-	}
+	order := tests
 	if f.opts.Shuffle != 0 {
-		rand.New(rand.NewPCG(uint64(f.opts.Shuffle), uint64(len(f.name)))).Shuffle(len(order), func(i, j int) {
-			order[i], order[j] = order[j], order[i]
-		})
+		order = shuffled(tests, nil, rand.New(rand.NewPCG(uint64(f.opts.Shuffle), uint64(len(f.name)))))
 	}
 	left := map[*block]int{} // tests that are still to come
 	for _, t := range tests {
@@ -167,22 +164,26 @@ func (f *file) run(ctx context.Context) []*Result {
 			left[b]++
 		}
 	}
-	done := make([]*Result, len(tests))
-	for _, i := range order {
+	done := map[*test]*Result{}
+	for _, t := range order {
 		if ctx.Err() != nil {
 			break
 		}
-		done[i] = f.test(ctx, tests[i])
-		around := tests[i].around()
+		done[t] = f.test(ctx, t)
+		around := t.around()
 		for n := len(around) - 1; n >= 0; n-- {
 			b := around[n]
-			if left[b]--; left[b] == 0 && b.settled {
+			if left[b]--; left[b] > 0 {
+				continue
+			}
+			if b.settled {
 				results = append(results, f.hooks(ctx, b, b.teardown)...)
 			}
+			f.clear(b)
 		}
 	}
-	for _, r := range done {
-		if r != nil {
+	for _, t := range tests {
+		if r := done[t]; r != nil {
 			results = append(results, r)
 		}
 	}
@@ -204,6 +205,7 @@ func (f *file) brokenBlocks(b *block, all []*Result) []*Result {
 
 // hooks runs hooks that belong to no test, and returns those that failed.
 func (f *file) hooks(ctx context.Context, b *block, list []*hook) []*Result {
+	defer f.enter(b)()
 	var out []*Result
 	for _, h := range list {
 		if err := f.call(ctx, h.fn); err != nil {
@@ -227,6 +229,7 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 			r.fail(err)
 		}
 	}
+	defer f.enter(t.block)()
 	worlds, placed := len(f.worlds), len(f.placed)
 	f.running = &running{}
 	around := t.around()
@@ -285,6 +288,7 @@ func (f *file) settle(ctx context.Context, b *block) *runtime.Error {
 		return b.unsettle
 	}
 	b.settled = true
+	defer f.enter(b)()
 	for _, h := range b.setup {
 		if b.unsettle = f.call(ctx, h.fn); b.unsettle != nil {
 			break

@@ -15,6 +15,7 @@ type Spy struct {
 	value []lua.LValue      // what it returns without fn
 	calls [][]lua.LValue
 
+	home  *block      // the insulated block that it was placed for
 	table *lua.LTable // where it stands in place of was; nil: nowhere
 	key   lua.LValue
 	was   lua.LValue
@@ -143,7 +144,7 @@ func (f *file) replace(c *runtime.Call, s *Spy, t *lua.LTable, key string) (*lua
 		return nil, failure.New(failure.Invalid, "the table's %q is no function, but a %s", key, was.Type()).
 			WithHint("a module such as docker cannot be changed: w:fail(...) makes its calls fail")
 	}
-	s.table, s.key, s.was = t, lua.LString(key), was
+	s.table, s.key, s.was, s.home = t, lua.LString(key), was, f.home
 	t.RawSetString(key, c.Value(s))
 	f.placed = append(f.placed, s)
 	return fn, nil

@@ -12,7 +12,8 @@ type block struct {
 	names  []string // of the blocks around it and its own
 	where  string
 	items  []item
-	broken *Result // what went wrong while it was read
+	broken *Result        // what went wrong while it was read
+	files  *runtime.Files // what require loads in it; nil: what it loads around it
 
 	beforeEach, afterEach, setup, teardown []*hook
 	invariants                             []invariant

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/failure"
@@ -87,7 +88,7 @@ it("is not written yet")`,
 				Call:    runtime.Inline((*file).finally),
 			},
 			worldFunc(),
-		}, scenarioFuncs()...),
+		}, slices.Concat(insulateFuncs(), scenarioFuncs())...),
 	}
 }
 
@@ -100,11 +101,18 @@ func (f *file) describe(c *runtime.Call, a *blockArgs) (runtime.None, error) {
 	if err := f.collecting("describe"); err != nil {
 		return runtime.None{}, err
 	}
+	return f.read(c, a, nil)
+}
+
+// read makes a block, with files of its own unless they are nil, of what a
+// function of the spec says.
+func (f *file) read(c *runtime.Call, a *blockArgs, files *runtime.Files) (runtime.None, error) {
 	outer := f.at
-	b := &block{parent: outer, names: append(outer.names[:len(outer.names):len(outer.names)], a.Name), where: c.Where()}
+	b := &block{parent: outer, files: files, names: append(outer.names[:len(outer.names):len(outer.names)], a.Name), where: c.Where()}
 	outer.items = append(outer.items, item{block: b})
 	f.at = b
 	defer func() { f.at = outer }()
+	defer f.enter(b)()
 	_, err := a.Fn.Call(c)
 	if e := runtime.Catch(err); e != nil {
 		e.Excerpt = c.Excerpt(e.Where)

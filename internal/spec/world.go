@@ -20,6 +20,7 @@ type World struct {
 	Redis  any `lua:"redis" type:"redis" doc:"a connection to the world's Redis: any command is a method"`
 
 	file   *file
+	home   *block // the insulated block that it was made for
 	stage  *rehearsal.Stage
 	faults rehearsal.Faults
 }
@@ -104,7 +105,7 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 	}
 	known := routers(state)
 	state.Routers = append(state.Routers, sim.Router{Address: askHere})
-	w := &World{file: f}
+	w := &World{file: f, home: f.home}
 	if w.stage, err = f.opts.Stage(state, known, &w.faults); err != nil {
 		if e := failure.As(err); e != nil {
 			_, e.Message, _ = strings.Cut(e.Message, "simulated world: ")
