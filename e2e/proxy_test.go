@@ -14,7 +14,7 @@ import (
 )
 
 // cutter stands between mepc-run and Redis and cuts the connection around the
-// first EXEC it sees: before Redis gets it, or before the answer is passed on.
+// first switch it sees: before Redis gets it, or before the answer is passed on.
 // With meanwhile it cuts nothing, but calls that first.
 type cutter struct {
 	before    bool
@@ -82,11 +82,13 @@ func (c *cutter) serve(client net.Conn, redis string) {
 	}
 }
 
-// first reports whether data has the first EXEC.
+// first reports whether data has the first switch: an EXEC with an LTRIM before it.
+// The lock has transactions of its own.
 func (c *cutter) first(data []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done || !bytes.Contains(bytes.ToLower(data), []byte("\r\nexec\r\n")) {
+	sent := bytes.ToLower(data)
+	if c.done || !bytes.Contains(sent, []byte("\r\nltrim\r\n")) || !bytes.Contains(sent, []byte("\r\nexec\r\n")) {
 		return false
 	}
 	c.done = true
