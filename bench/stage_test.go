@@ -28,6 +28,7 @@ var versions = [...]string{"1.0", "1.1"}
 
 func newStage(b *testing.B) *stage {
 	b.Helper()
+	b.Setenv("MEPC_STATE", b.TempDir())
 	s := &stage{lab: lab.ForTest(b), mepcRun: compile(b, "cmd/mepc-run")}
 	if err := lab.SampleImages(b.Context(), s.lab.Engine, versions[:]...); err != nil {
 		b.Fatal(err)

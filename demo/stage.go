@@ -35,6 +35,7 @@ type stage struct {
 	router *exec.Cmd
 	url    string // of the router
 	admin  string // of its admin server
+	state  string // where mepc-run keeps its journals
 	load   *load
 }
 
@@ -43,6 +44,9 @@ func newStage(ctx context.Context) (*stage, error) {
 	var err error
 	if s.lab, err = lab.Start(ctx, lab.Options{}); err != nil {
 		return nil, err
+	}
+	if s.state, err = os.MkdirTemp("", "mepc-demo-"); err != nil {
+		return s, err
 	}
 	if s.engine, err = s.lab.Engine.Client(); err != nil {
 		return s, err
@@ -108,6 +112,7 @@ func (s *stage) deploy(ctx context.Context, version, backend string, more ...str
 	}, more...)
 	fmt.Printf("$ mepc-run recipes/bluegreen.lua image=%s links=%s:db ...\n", image(version), backend)
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "MEPC_STATE="+s.state)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
@@ -159,7 +164,7 @@ func (s *stage) close() error {
 			c.Close()
 		}
 	}
-	return errors.Join(append(errs, s.lab.Stop())...)
+	return errors.Join(append(errs, s.lab.Stop(), os.RemoveAll(s.state))...)
 }
 
 // ignoreExit drops an exit status: the router was told to stop.

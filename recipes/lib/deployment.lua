@@ -46,9 +46,10 @@ function M.params(more)
   return all
 end
 
--- Takes the app's lock, and looks what is wanted and what is there. `p` are the values of M.params. `new` is the release to deploy; that of
--- p.image when it is not given. Returns the deployment: {p, engine, store, new,
--- from (the backends now), settled (nothing to do)}.
+-- Takes the app's lock, and looks what is wanted and what is there. `p` are the
+-- values of M.params. `new` is the release to deploy; that of p.image when it is
+-- not given. Returns the deployment: {p, engine, store, new, from (the backends
+-- now), settled (nothing to do)}.
 function M.open(p, new)
   local d = setmetatable({p = p, engine = docker.connect(), store = redis.connect(), touched = {}, undo = {}}, M)
   d.mine = lock(p.app, {redis = d.store}) -- until the run's end, nobody else deploys the app
