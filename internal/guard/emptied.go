@@ -2,6 +2,8 @@ package guard
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,11 +11,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // emptied refuses to leave a routing list without a backend that has one. What the
-// commands of op make of it is played through before they are sent.
+// commands of op make of it is played through before they are sent. A Redis that
+// cannot be asked is left to them: they go to the same one, and say it better.
 func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
 	var keys []string
 	for _, a := range op.Args {
@@ -27,20 +31,22 @@ func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
 		return nil
 	}
 	stores, err := g.world.Stores(ctx)
-	if err != nil {
-		return err
-	}
 	store := stores[op.Endpoint]
-	if store == nil {
+	if err != nil || store == nil {
 		return nil
 	}
+	ctx, greeting := engine.WatchHandshake(ctx)
 	for _, key := range keys {
 		list, err := store.LRange(ctx, key, 0, -1).Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			continue
 		}
+		if greeting.Underway() && timedOut(err) { // it took the time that there was
+			return failure.New(failure.Unavailable, "%s accepts connections but does not answer", op.Endpoint).
+				WithHint("is it hung, or loading, or does it want TLS (rediss://)? Nothing was sent")
+		}
 		if err != nil {
-			return err
+			return nil
 		}
 		left := list
 		for _, a := range op.Args {
@@ -52,6 +58,11 @@ func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
 		}
 	}
 	return nil
+}
+
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
 // play returns what a command leaves of the list in key. Of a command that is not

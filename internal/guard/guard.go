@@ -50,18 +50,18 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 	run := ctx
 	ctx, cancel := context.WithTimeout(run, lookTime)
 	defer cancel()
-	var err error
-	switch {
-	case ends(op) && !g.lifted(Routed):
-		err = g.routed(ctx, op)
-	case !g.lifted(EmptyList):
-		err = g.emptied(ctx, op)
-	}
-	switch {
-	case failure.KindOf(err) == failure.Denied:
+	if ends(op) && !g.lifted(Routed) {
+		err := g.routed(ctx, op)
+		if err != nil && failure.KindOf(err) != failure.Denied {
+			if run.Err() == nil { // else the call itself says that the run is over
+				g.say("not looked at before " + op.Name + " " + op.Target + ", whether traffic depends on it: " + err.Error())
+			}
+			return nil
+		}
 		return err
-	case err != nil && run.Err() == nil: // else the call itself says that the run is over
-		g.say("not looked at before " + op.Name + " " + op.Target + ", whether traffic depends on it: " + err.Error())
+	}
+	if !g.lifted(EmptyList) {
+		return g.emptied(ctx, op)
 	}
 	return nil
 }
