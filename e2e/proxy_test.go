@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -14,9 +15,11 @@ import (
 )
 
 // cutter stands between mepc-run and Redis and cuts the connection around the
-// first switch it sees: before Redis gets it, or before the answer is passed on.
+// first EXEC it sees of a transaction on a key that contains of, the routing list
+// when that is empty: before Redis gets it, or before the answer is passed on.
 // With meanwhile it cuts nothing, but calls that first.
 type cutter struct {
+	of        string
 	before    bool
 	meanwhile func()
 
@@ -82,17 +85,33 @@ func (c *cutter) serve(client net.Conn, redis string) {
 	}
 }
 
-// first reports whether data has the first switch: an EXEC with an LTRIM before it.
-// The lock has transactions of its own.
+// first reports whether data has the first EXEC that is meant.
 func (c *cutter) first(data []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sent := bytes.ToLower(data)
-	if c.done || !bytes.Contains(sent, []byte("\r\nltrim\r\n")) || !bytes.Contains(sent, []byte("\r\nexec\r\n")) {
+	if c.done || !bytes.Contains(data, []byte(cmp.Or(c.of, "frontend:"))) || !bytes.Contains(bytes.ToLower(data), []byte("\r\nexec\r\n")) {
 		return false
 	}
 	c.done = true
 	return true
+}
+
+// The lock was taken, or not, and nobody said so: asking again gives the same one.
+func TestLockWhoseReplyIsLost(t *testing.T) {
+	s := shared(t)
+	s.deploy("1.0")
+	direct := s.redis
+	for version, before := range map[string]bool{"1.1": true, "1.2": false} {
+		c := &cutter{of: "mepc:lock:", before: before}
+		s.redis = c.listen(t, direct)
+		s.deploy(version)
+		if !c.done {
+			t.Error("no transaction was cut")
+		}
+		s.redis = direct
+		s.serves(version, 1)
+		s.mentions(s.exec1("lock", "status", s.app, "--redis", direct), s.app+": free")
+	}
 }
 
 // The switch was made, and nobody said so: the list tells.
