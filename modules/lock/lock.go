@@ -70,10 +70,9 @@ type Locks struct {
 }
 
 type takeArgs struct {
-	App     string     `lua:"app,pos,required,target" doc:"whose lock; the containers of the app have it in the label mepc.app"`
-	Redis   lua.LValue `lua:"redis" doc:"the connection to the Redis that has the lock, for all who deploy with it; without it the lock is a file, for this machine alone"`
-	Target  string     `lua:"target" doc:"what of the app is deployed, where several may be at a time, such as a host"`
-	Several bool       `lua:"several" doc:"the run may end with several releases of the app running that no routing list needs"`
+	App    string     `lua:"app,pos,required,target" doc:"whose lock; the containers of the app have it in the label mepc.app"`
+	Redis  lua.LValue `lua:"redis" doc:"the connection to the Redis that has the lock, for all who deploy with it; without it the lock is a file, for this machine alone"`
+	Target string     `lua:"target" doc:"what of the app is deployed, where several may be at a time, such as a host"`
 }
 
 // Held is a lock that the run has.
@@ -110,9 +109,6 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 	}
 	var k *lock.Keeper
 	args := []effect.Arg{{Name: "in", Value: place.String()}}
-	if a.Several {
-		args = append(args, effect.Arg{Name: "several", Value: "true"})
-	}
 	err = c.Gate(l, effect.Read, a.App, args, func(ctx context.Context) error {
 		var from string
 		var err error
