@@ -147,6 +147,9 @@ func TestBluegreenWithstandsEverySingleFault(t *testing.T) {
 	if fewer == 0 && r.Tried() < 300 || r.Effects < 4 {
 		t.Errorf("only %d plans were tried, of %d effects", r.Tried(), r.Effects)
 	}
+	if fewer > 0 {
+		return // drawn: not every fault of an effect is among them
+	}
 	for _, c := range r.Coverage {
 		effect := slices.Contains([]string{"docker.create", "docker.start", "docker.stop", "redis.multi"}, c.Op)
 		if effect && len(c.Kinds) > 0 && len(c.Kinds) < 5 { // none: only a run after a failure makes it
