@@ -108,7 +108,7 @@ func (c *command) listRuns(want func(*journal.Header) bool, params bool) error {
 		return nil
 	}
 	if len(runs) == 0 {
-		_, err := fmt.Fprintf(c.env.Stderr, "no such run in %s\n", dir.Path())
+		_, err := fmt.Fprintf(c.env.Stderr, "no runs in %s\n", dir.Path())
 		return err
 	}
 	var b bytes.Buffer
