@@ -3,31 +3,34 @@ package reference
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // The docs in the tables are plain text, for terminals and errors. On a page
 // what is code in them is set as code:
-var codeInProse = regexp.MustCompile(`(^|[\s(])(` + strings.Join([]string{
-	`--allow [a-z]+[a-z-]*\b`,                                   // --allow privileged
-	`--[a-z][a-z-]*(?: [A-Z]{2,}(?:=[^\s,.;)]+)?)?`,             // --env NAME
-	`(?:GET|HEAD|POST|PUT|DELETE) /[^\s,;]+`,                    // GET /images/get
-	`[a-z]+(?:[.:][a-z_]+)?(?:\([^)]*\)|\{\.\.\.\})`,            // r:multi(fn), docker.f{...}, params{...}
-	`(?:docker|redis|http|json|log|parallel|r|tx)[.:][a-z_]+\b`, // docker.start
-	`[A-Z_]+=[a-z_]+\b`,                                         // MODE=prod
-	`[A-Z]+_[A-Z_]+\b`,                                          // DOCKER_HOST
-	`[a-z]+_[a-z_]+\b(?: ?= ?(?:"[^"]*"|true\b|false\b))?`,      // on_error="collect"
-	`[a-z]+ ?= ?(?:"[^"]*"|true\b|false\b)`,                     // force = true
-}, "|") + `)`)
+var codeInProse = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(^|[\s(])(` + strings.Join([]string{
+		`--allow [a-z]+[a-z-]*\b`,                                   // --allow privileged
+		`--[a-z][a-z-]*(?: [A-Z]{2,}(?:=[^\s,.;)]+)?)?`,             // --env NAME
+		`(?:GET|HEAD|POST|PUT|DELETE) /[^\s,;]+`,                    // GET /images/get
+		`[a-z]+(?:[.:][a-z_]+)?(?:\([^)]*\)|\{\.\.\.\})`,            // r:multi(fn), docker.f{...}, params{...}
+		`(?:docker|redis|http|json|log|parallel|r|tx)[.:][a-z_]+\b`, // docker.start
+		`[A-Z_]+=[a-z_]+\b`,                                         // MODE=prod
+		`[A-Z]+_[A-Z_]+\b`,                                          // DOCKER_HOST
+		`[a-z]+_[a-z_]+\b(?: ?= ?(?:"[^"]*"|true\b|false\b))?`,      // on_error="collect"
+		`[a-z]+ ?= ?(?:"[^"]*"|true\b|false\b)`,                     // force = true
+	}, "|") + `)`)
+})
 
 // commands matches where a behaviour comes from, when that is nothing but names
 // of commands: "MULTI, EXEC".
-var commands = regexp.MustCompile(`^[A-Z]+(, [A-Z]+)*$`)
+var commands = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z]+(, [A-Z]+)*$`) })
 
 // prose makes Markdown out of a doc string.
 func prose(s string) string {
 	var b strings.Builder
 	rest := 0
-	for _, m := range codeInProse.FindAllStringSubmatchIndex(s, -1) {
+	for _, m := range codeInProse().FindAllStringSubmatchIndex(s, -1) {
 		b.WriteString(escape(s[rest:m[4]]))
 		b.WriteString(code(s[m[4]:m[5]]))
 		rest = m[5]
@@ -38,7 +41,7 @@ func prose(s string) string {
 
 // origin writes where a behaviour comes from, in one line.
 func origin(s string) string {
-	if !commands.MatchString(s) {
+	if !commands().MatchString(s) {
 		return prose(s)
 	}
 	return code(strings.ReplaceAll(s, ", ", "`, `"))

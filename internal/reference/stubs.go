@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -51,12 +52,12 @@ func (s *stubs) module(m *runtime.Module) {
 	}
 }
 
-var notWord = regexp.MustCompile(`[^A-Za-z0-9_]`)
+var notWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^A-Za-z0-9_]`) })
 
 // object writes a type's class. Its methods hang on a local table that nobody
 // sees.
 func (s *stubs) object(m *runtime.Module, t *runtime.Type) {
-	local := notWord.ReplaceAllString(t.Name, "_") + "_object"
+	local := notWord().ReplaceAllString(t.Name, "_") + "_object"
 	s.WriteString("\n")
 	s.comment(t.Doc)
 	fmt.Fprintf(s, "---@class %s\n", t.Name)
@@ -70,7 +71,7 @@ func (s *stubs) object(m *runtime.Module, t *runtime.Type) {
 		}
 	}
 	for _, name := range t.Names {
-		if f, err := t.Method(name); err == nil && !notWord.MatchString(name) && name != "function" { // a name in Lua
+		if f, err := t.Method(name); err == nil && !notWord().MatchString(name) && name != "function" { // a name in Lua
 			s.function(m, local+":"+name, t.Name+"."+name, f)
 		}
 	}

@@ -33,7 +33,7 @@ func (t *terminal) Write(p []byte) (int, error) {
 	defer t.mu.Unlock()
 	text := string(p)
 	for text != "" {
-		if loc := colours.FindStringIndex(text); loc != nil && loc[0] == 0 {
+		if loc := colours().FindStringIndex(text); loc != nil && loc[0] == 0 {
 			text = text[loc[1]:]
 			continue
 		}

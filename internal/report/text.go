@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ import (
 
 // colours matches the sequences that select colours. They are the one kind that
 // can be left out without hiding anything.
-var colours = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
+var colours = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\x1b\[[0-9;:]*m`) })
 
 // clean returns s as one line of text that no terminal obeys: colours are
 // dropped, a tab becomes four spaces, other control and format characters (also
@@ -25,7 +26,7 @@ func clean(s string) string {
 	if strings.IndexFunc(s, unsafe) < 0 {
 		return s
 	}
-	s = colours.ReplaceAllString(s, "")
+	s = colours().ReplaceAllString(s, "")
 	var b strings.Builder
 	for i, n := 0, 0; i < len(s); i += n {
 		var r rune
@@ -90,7 +91,7 @@ func cleanOutput(s string) string {
 // cells returns how many columns s takes on a terminal, colours not counted.
 func cells(s string) int {
 	if strings.Contains(s, "\x1b[") {
-		s = colours.ReplaceAllString(s, "")
+		s = colours().ReplaceAllString(s, "")
 	}
 	return runewidth.StringWidth(s)
 }

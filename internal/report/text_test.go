@@ -67,7 +67,7 @@ func FuzzRowsFitTheTerminal(f *testing.F) {
 			}
 		}
 		// No text is lost by folding: only spaces come and go.
-		want, got := squeeze(layout{}.unlimited(ln)), squeeze(colours.ReplaceAllString(strings.Join(l.wrap(ln), ""), ""))
+		want, got := squeeze(layout{}.unlimited(ln)), squeeze(colours().ReplaceAllString(strings.Join(l.wrap(ln), ""), ""))
 		if right == "" && got != want {
 			t.Errorf("width %d: folded to %q, want %q", width, got, want)
 		}
