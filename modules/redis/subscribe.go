@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -69,16 +71,25 @@ func (r *Connection) subscribe(ctx context.Context, a *subscribeArgs) ([]Message
 				return struct{}{}, err
 			}
 		}
-		until, over := context.WithTimeout(ctx, a.Timeout)
-		defer over()
-		bytes := 0
+		var wall clock.Wall
+		end, bytes := wall.Now().Add(a.Timeout), 0
 		for len(list) < a.Max {
-			m, err := ps.ReceiveMessage(until)
+			left := end.Sub(wall.Now())
+			if left <= 0 {
+				return struct{}{}, nil
+			}
+			// A read's own bound: the client does not look at the context's meanwhile.
+			got, err := ps.ReceiveTimeout(ctx, left)
+			var network net.Error
 			switch {
-			case err != nil && until.Err() != nil && ctx.Err() == nil:
+			case errors.As(err, &network) && network.Timeout() && ctx.Err() == nil:
 				return struct{}{}, nil
 			case err != nil:
 				return struct{}{}, err
+			}
+			m, ok := got.(*redis.Message)
+			if !ok {
+				continue // a confirmation
 			}
 			if bytes += len(m.Payload); bytes > int(a.MaxBytes) {
 				return struct{}{}, failure.New(failure.Limit, "the messages are larger than %d bytes together", a.MaxBytes).WithHint("max_bytes allows more")
