@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -114,20 +115,7 @@ func defaultText(v any) string {
 
 // fold breaks text into lines of at most width columns, between words.
 func fold(text string, width int) []string {
-	width = max(width, 20) // below that, long lines read better
-	lines := []string{""}
-	for _, word := range strings.Fields(text) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case len(*last)+1+len(word) <= width:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
+	return reference.Fold(text, max(width, 20)) // below that, long lines read better
 }
 
 // printable drops from a recipe's own text what would drive a terminal.

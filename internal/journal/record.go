@@ -75,7 +75,6 @@ type Header struct {
 	Redis   string         `json:"redis"`  // which Redis, without password
 	Options Options        `json:"options"`
 	Resumes string         `json:"resumes,omitempty"` // the run that it goes on with
-	Aborts  string         `json:"aborts,omitempty"`  // the run that it undoes
 }
 
 // Options are the flags that a run was started with, as far as a resumed run

@@ -245,7 +245,7 @@ func singular(words string) string {
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func (s *stubs) comment(text string) {
-	for _, l := range wrap(text, 100) {
+	for _, l := range Fold(text, 100) {
 		fmt.Fprintf(s, "---%s\n", l)
 	}
 }

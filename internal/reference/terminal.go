@@ -128,14 +128,15 @@ func (t *terminal) heading(text string) { fmt.Fprintf(t, "%s\n\n", t.style.Bold(
 
 // text writes a paragraph.
 func (t *terminal) text(indent int, text string) {
-	for _, line := range wrap(text, width-indent) {
+	for _, line := range Fold(text, width-indent) {
 		fmt.Fprintf(t, "%*s%s\n", indent, "", line)
 	}
 	t.WriteString("\n")
 }
 
-// wrap breaks text into lines between words.
-func wrap(text string, width int) []string {
+// Fold breaks text into lines of at most width columns, between words. A word
+// that is longer stands alone.
+func Fold(text string, width int) []string {
 	lines := []string{""}
 	for _, word := range strings.Fields(text) {
 		last := &lines[len(lines)-1]
@@ -154,7 +155,7 @@ func wrap(text string, width int) []string {
 // row writes a name and what is to be said of it beside it, or below when the
 // name is too long.
 func (t *terminal) row(column int, name, text string) {
-	lines := wrap(text, width-column-4)
+	lines := Fold(text, width-column-4)
 	if len(name) > column {
 		fmt.Fprintf(t, "  %s\n", t.style.Bold(name))
 		name = ""
@@ -215,7 +216,7 @@ func (t *terminal) function(name string, f runtime.Func) {
 	if from != "" {
 		t.row(8, "calls", from)
 		for line := range strings.Lines(block) {
-			for _, part := range wrap(line, width-14) {
+			for _, part := range Fold(line, width-14) {
 				fmt.Fprintf(t, "            %s\n", part)
 			}
 		}
@@ -282,7 +283,7 @@ func (t *terminal) returned(f runtime.Func) {
 		said = article(typ)
 	}
 	fmt.Fprintf(t, "%s\n", t.style.Bold("Returns"))
-	for _, line := range wrap(said, width-2) {
+	for _, line := range Fold(said, width-2) {
 		fmt.Fprintf(t, "  %s\n", line)
 	}
 	if len(fields) > 0 {
