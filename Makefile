@@ -10,6 +10,9 @@ COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
+# A program with the race detector sleeps a second before it exits; the tests start hundreds.
+export GORACE ?= atexit_sleep_ms=20
+
 .PHONY: build demo test check bench prove deps clean
 
 build:
