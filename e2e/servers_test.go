@@ -36,7 +36,7 @@ func TestRedisGoesAwayBeforeTheSwitch(t *testing.T) {
 				t.Fatal(err)
 			}
 			if r.Err == nil || !slices.Contains([]string{"unavailable", "timeout"}, r.Err.Kind) {
-				t.Errorf("want an error of kind unavailable or timeout: %s", r)
+				t.Fatalf("want an error of kind unavailable or timeout: %s", r)
 			}
 			// Whether the container has traffic cannot be known: it is left, and said.
 			s.mentions(r.Err.State, "FAILED", "1.1")

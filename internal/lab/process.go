@@ -52,8 +52,11 @@ func start(dir, name string, tee io.Writer, onDeath syscall.Signal, env []string
 	started := make(chan error, 1)
 	go func() {
 		// The death signal comes when the *thread* that forked ends. This
-		// goroutine keeps its thread until the server is gone.
+		// goroutine keeps its thread until the server is gone, and gives it
+		// back then: a goroutine that ends with its thread locked takes the
+		// thread along, and with it each process that others forked there.
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
