@@ -44,7 +44,9 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built = filepath.Join(dir, "mepc-run")
-	out, err := exec.Command("go", "build", "-o", built, "../cmd/mepc-run").CombinedOutput()
+	build := exec.Command("go", "build", "-o", built, "../cmd/mepc-run")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build mepc-run: %w\n%s", err, out)
 	}

@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
 	"internal/reference": 4, "internal/guard": 4, "internal/rehearsal": 4, "internal/prove": 4,
-	"internal/lint": 4, "internal/doctor": 4,
+	"internal/lint": 4, "internal/doctor": 4, "internal/fixture": 4,
 	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/std": 4,
 	"internal/spec": 5, "internal/app": 6, "cmd/mepc-run": 7,
 }
@@ -48,6 +48,8 @@ var osUsers = map[string][]string{
 	"cmd/mepc-run": {"*"}, "internal/app": {"*"}, "internal/lab": {"*"},
 	// certificates, contexts, files that a recipe names
 	"internal/engine": {"CreateTemp", "File", "Open", "OpenRoot", "PathError", "ReadFile", "Readlink", "Remove", "Rename", "Stat"},
+	// the program that a fixture's containers run
+	"internal/fixture": {"Getpid", "Hostname", "Interrupt", "ReadFile", "Signal", "Stderr", "Stdout"},
 	// one file a run, and the directory they are in
 	"internal/journal": {"File", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "Remove", "Rename", "Stat"},
 	"internal/lock":    {"MkdirAll", "O_CREATE", "O_RDWR", "OpenFile", "ReadFile", "Rename", "WriteFile"}, // locks in files
@@ -61,7 +63,7 @@ var osUsers = map[string][]string{
 var importers = map[string][]string{
 	"flag": nil, "os/user": nil,
 	"os/exec":                {"internal/app", "internal/lab"}, // a secret's command; the lab's servers
-	"os/signal":              {"internal/app", "internal/lab"},
+	"os/signal":              {"internal/app", "internal/fixture", "internal/lab"},
 	"github.com/spf13/cobra": {"internal/app"},
 	"github.com/spf13/pflag": {"internal/app"},
 }

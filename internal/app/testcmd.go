@@ -45,6 +45,7 @@ type testFlags struct {
 	cover   bool
 	least   float64 // of lines and of effects, in percent
 	timeout time.Duration
+	real    bool
 	faults  faultFlags
 }
 
@@ -55,7 +56,11 @@ directory; without one it is spec. A spec's name ends in _spec.lua.
 docs/specs.md says how to write them.
 
 With --faults the scenarios of specs are tried against a failure at each of their
-recipe's steps; RECIPE means all scenarios of a recipe. docs/faults.md says more.`
+recipe's steps; RECIPE means all scenarios of a recipe. docs/faults.md says more.
+
+With --real the tests that have #real in their names run against the engine and
+the Redis of --docker and --redis. Those are for tests alone: both must be empty,
+and what a test leaves there is removed.`
 
 func (c *command) testCommand() *cobra.Command {
 	t := &testFlags{}
@@ -68,7 +73,7 @@ func (c *command) testCommand() *cobra.Command {
 	f.SortFlags = false
 	t.add(f)
 	t.faults.add(f)
-	c.pick(f, "json", "quiet", "verbose", "no-color", "max-steps", "allow")
+	c.pick(f, "docker", "context", "insecure-docker", "redis", "json", "quiet", "verbose", "no-color", "max-steps", "allow")
 	return cmd
 }
 
@@ -85,7 +90,8 @@ func (t *testFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&t.update, "update", false, "write the plans that run:matches_golden compares with")
 	f.BoolVar(&t.cover, "coverage", false, "show which lines and effects of the recipes the specs ran")
 	f.Var(parsed(&t.least, percentage), "coverage-min", "fail below `PERCENT` of the lines, or of the effects")
-	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s)")
+	f.Var(parsed(&t.timeout, positiveDuration), "timeout", "a test may take this `TIME` (default 30s; with --real 2m)")
+	f.BoolVar(&t.real, "real", false, "run the tests that have #real in their names, on an empty engine and Redis")
 }
 
 // errSpecs is the error of specs that failed: what failed was shown.
@@ -95,6 +101,9 @@ var errSpecs = errors.New("specs failed")
 func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	if c.flags.json && t.tap {
 		return failure.New(failure.Usage, "--json and --tap exclude each other")
+	}
+	if err := t.checkReal(cmd.Flags()); err != nil {
+		return err
 	}
 	if t.watch && (t.list || t.update) {
 		return failure.New(failure.Usage, "--watch runs specs again and again: --list and --update are for once")
@@ -107,6 +116,7 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 		return err
 	}
 	defer p.close()
+	t.filter.Real = t.real
 	faults, err := t.faults.options(args, t.seed)
 	if err != nil {
 		return err
@@ -126,6 +136,13 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 	}
 	if t.update {
 		opts.Update = p.write
+	}
+	if t.real && !t.list {
+		end, err := c.realWorlds(cmd.Context(), &opts)
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
 	if faults != nil && !t.list {
 		return c.tryFaults(cmd.Context(), opts)

@@ -123,13 +123,16 @@ func within(ip netip.Addr, e *sim.EngineState) bool {
 // outside answers for a host that the world does not have. Only its name is
 // told: a path can be a secret.
 func (t *rehearsedTraffic) outside(req *http.Request) (*http.Response, error) {
+	if resp, err := t.world.AskOutside(req); resp != nil || err != nil {
+		return resp, err
+	}
 	if req.Body != nil {
 		req.Body.Close()
 	}
 	host := req.URL.Host
 	if t.stage.Assume == nil {
 		return nil, failure.New(failure.NotModelled, "%s %s://%s: the host is not in the simulated world", req.Method, req.URL.Scheme, host).
-			WithHint("add a container, a published port or a router with this address to the world")
+			WithHint("add a container, a published port or a router with this address to the world, or say under outside what it answers")
 	}
 	if req.URL.Path == inflightPath && req.Method == http.MethodGet {
 		t.assume(fmt.Sprintf("http://%s was taken for the admin server of a router on this Redis, with no request in flight, and %d requests a second without errors", host, assumedRate))

@@ -94,7 +94,7 @@ func (c *ctr) healthState(now time.Time) *healthJSON {
 	if k := end.Sub(c.started) / interval; k > 0 {
 		at := c.started.Add(k * interval)
 		probe := healthProbe{Start: at, End: at, Output: "ok\n"}
-		if !c.behaviour.passes(at.Sub(c.started)) {
+		if !c.behaviour.Passes(at.Sub(c.started)) {
 			probe.ExitCode, probe.Output = 1, "check: not ready\n"
 			if h.Status == starting {
 				h.FailingStreak = int(k)
@@ -105,7 +105,7 @@ func (c *ctr) healthState(now time.Time) *healthJSON {
 	return h
 }
 
-// passes says whether a container that has run for so long is well.
-func (b *Behaviour) passes(ran time.Duration) bool {
+// Passes says whether a container that has run for so long is well.
+func (b *Behaviour) Passes(ran time.Duration) bool {
 	return !b.Unhealthy && ran >= b.StartDelay.Std() && (b.SickAfter == 0 || ran < b.SickAfter.Std())
 }

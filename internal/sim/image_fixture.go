@@ -32,19 +32,9 @@ func newImage(f *Image, now time.Time) (*image, error) {
 	if i.created.IsZero() {
 		i.created = epoch
 	}
-	exposed, err := portSet(f.Expose)
-	if err != nil {
-		return nil, fmt.Errorf("image %q: expose: %w", f.Ref, err)
-	}
-	i.config = &container.Config{
-		ExposedPorts: exposed, Env: f.Env, Cmd: f.Cmd, Entrypoint: f.Entrypoint, Labels: f.Labels, User: f.User,
-		WorkingDir: f.WorkingDir, StopSignal: f.StopSignal, Volumes: set(f.Volumes), Healthcheck: f.Healthcheck.api(),
-	}
-	if i.config.Env == nil {
-		i.config.Env = []string{defaultPath}
-	}
-	if i.config.Cmd == nil && i.config.Entrypoint == nil {
-		i.config.Cmd = []string{"/app"}
+	var err error
+	if i.config, err = f.Config(); err != nil {
+		return nil, fmt.Errorf("image %q: %w", f.Ref, err)
 	}
 	for _, l := range f.Layers {
 		i.layers = append(i.layers, &layer{diffID: l.DiffID, size: l.Size})
@@ -61,6 +51,25 @@ func newImage(f *Image, now time.Time) (*image, error) {
 		i.history = append(i.history, historyEntry{Created: i.created, CreatedBy: fmt.Sprintf("fixture, layer %d", n+1)})
 	}
 	return i, i.seal()
+}
+
+// Config is the image's configuration, with what a fixture need not say.
+func (f *Image) Config() (*container.Config, error) {
+	exposed, err := portSet(f.Expose)
+	if err != nil {
+		return nil, fmt.Errorf("expose: %w", err)
+	}
+	c := &container.Config{
+		ExposedPorts: exposed, Env: f.Env, Cmd: f.Cmd, Entrypoint: f.Entrypoint, Labels: f.Labels, User: f.User,
+		WorkingDir: f.WorkingDir, StopSignal: f.StopSignal, Volumes: set(f.Volumes), Healthcheck: f.Healthcheck.api(),
+	}
+	if c.Env == nil {
+		c.Env = []string{defaultPath}
+	}
+	if c.Cmd == nil && c.Entrypoint == nil {
+		c.Cmd = []string{"/app"}
+	}
+	return c, nil
 }
 
 func (h *Healthcheck) api() *container.HealthConfig {

@@ -40,6 +40,12 @@ func (w *World) restore(s *State) error {
 	for _, r := range s.Routers {
 		w.routers = append(w.routers, &router{address: r.Address, admin: r.Admin, rate: r.Rate})
 	}
+	for key := range s.Outside {
+		if _, _, err := splitOutside(key); err != nil {
+			return err
+		}
+	}
+	w.outside = s.Outside
 	return w.store.load(s)
 }
 
@@ -161,6 +167,43 @@ func (e *Engine) restoreNetwork(s Network) error {
 }
 
 // restoreContainer makes a container as it was created.
+// API is what a client asks for to create the container, links aside.
+func (s *Container) API() (*container.Config, *container.HostConfig, error) {
+	policy, err := parseRestart(s.Restart)
+	if err != nil {
+		return nil, nil, err
+	}
+	exposed, err := portSet(s.Expose)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := &container.Config{
+		Image: s.Image, Cmd: s.Cmd, Entrypoint: s.Entrypoint, Env: slices.Clone(s.Env), Labels: cloneMap(s.Labels), ExposedPorts: exposed,
+		User: s.User, WorkingDir: s.WorkingDir, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Healthcheck: s.Healthcheck.api(),
+	}
+	host := &container.HostConfig{
+		NetworkMode: container.NetworkMode(s.Mode), RestartPolicy: policy, PublishAllPorts: s.PublishAll, AutoRemove: s.AutoRemove,
+		Binds: s.Binds, PortBindings: nat.PortMap{},
+	}
+	for _, p := range s.Publish {
+		set, err := portSet([]string{p.Port})
+		if err != nil {
+			return nil, nil, err
+		}
+		for port := range set {
+			published := ""
+			if p.Host != 0 {
+				published = strconv.Itoa(p.Host)
+			}
+			host.PortBindings[port] = append(host.PortBindings[port], nat.PortBinding{HostIP: p.HostIP, HostPort: published})
+		}
+	}
+	if s.Mode == "" && len(s.Networks) > 0 {
+		host.NetworkMode = container.NetworkMode(s.Networks[0].Network)
+	}
+	return cfg, host, nil
+}
+
 func (e *Engine) restoreContainer(s *Container, now time.Time) error {
 	ref := s.ImageID
 	if ref == "" {
@@ -170,40 +213,11 @@ func (e *Engine) restoreContainer(s *Container, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	policy, err := parseRestart(s.Restart)
+	cfg, host, err := s.API()
 	if err != nil {
 		return err
 	}
-	exposed, err := portSet(s.Expose)
-	if err != nil {
-		return err
-	}
-	req := &createRequest{
-		Config: &container.Config{
-			Image: s.Image, Cmd: s.Cmd, Entrypoint: s.Entrypoint, Env: slices.Clone(s.Env), Labels: cloneMap(s.Labels), ExposedPorts: exposed,
-			User: s.User, WorkingDir: s.WorkingDir, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Healthcheck: s.Healthcheck.api(),
-		},
-		HostConfig: &container.HostConfig{
-			NetworkMode: container.NetworkMode(s.Mode), RestartPolicy: policy, PublishAllPorts: s.PublishAll, AutoRemove: s.AutoRemove,
-			Binds: s.Binds, PortBindings: nat.PortMap{},
-		},
-	}
-	for _, p := range s.Publish {
-		set, err := portSet([]string{p.Port})
-		if err != nil {
-			return err
-		}
-		for port := range set {
-			host := ""
-			if p.Host != 0 {
-				host = strconv.Itoa(p.Host)
-			}
-			req.HostConfig.PortBindings[port] = append(req.HostConfig.PortBindings[port], nat.PortBinding{HostIP: p.HostIP, HostPort: host})
-		}
-	}
-	if s.Mode == "" && len(s.Networks) > 0 {
-		req.HostConfig.NetworkMode = container.NetworkMode(s.Networks[0].Network)
-	}
+	req := &createRequest{Config: cfg, HostConfig: host}
 	if err := checkCreate(req); err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (w *World) count(rate float64, listed map[string]*listedBackend, now time.T
 	failing := map[string]float64{} // what share of a backend's requests
 	for url := range listed {
 		failing[url] = 1
-		if box := w.boxAt(url, now); box != nil && box.behaviour.passes(now.Sub(box.started)) {
+		if box := w.boxAt(url, now); box != nil && box.behaviour.Passes(now.Sub(box.started)) {
 			failing[url] = box.behaviour.ErrorRate
 		}
 	}

@@ -16,6 +16,10 @@ type State struct {
 	// RedisDBs are the keys of databases other than 0.
 	RedisDBs map[int]map[string]RedisKey `json:"redis_dbs,omitempty"`
 	Routers  []Router                    `json:"routers,omitempty"`
+	// Outside are the answers of servers that are not of the world, by URL, such as
+	// https://hooks.example/deploys, or by method and URL. A * at the end stands for
+	// any rest; the query is not looked at.
+	Outside map[string]Response `json:"outside,omitempty"`
 }
 
 // EngineState is a Docker engine and what is on it.

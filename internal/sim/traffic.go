@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,28 +25,30 @@ type answer struct {
 
 // serve says how the container answers a request for path.
 func (c *ctr) serve(path string, now time.Time) answer {
-	b := c.behaviour
 	if c.status == paused {
 		return answer{hang: true}
 	}
+	r := c.behaviour.Answer(path, now.Sub(c.started), c.name+" "+c.version)
+	return answer{status: r.Status, header: r.Header, body: r.Body, delay: r.Delay.Std(), drop: r.Drop}
+}
+
+// Answer is the response to a request for path of a container that has run for so
+// long. Where no path has an entry it says hello.
+func (b *Behaviour) Answer(path string, ran time.Duration, hello string) Response {
 	r, ok := b.Paths[path]
 	if !ok {
 		r, ok = b.Paths["*"]
 	}
-	ran := now.Sub(c.started)
 	switch {
 	case ok && ran < r.After.Std():
-		return answer{status: http.StatusServiceUnavailable, body: "not ready\n", delay: r.Delay.Std()}
+		return Response{Status: http.StatusServiceUnavailable, Body: "not ready\n", Delay: r.Delay}
 	case ok:
-		a := answer{status: r.Status, header: r.Header, body: r.Body, delay: r.Delay.Std(), drop: r.Drop}
-		if a.status == 0 {
-			a.status = http.StatusOK
-		}
-		return a
-	case !b.passes(ran):
-		return answer{status: http.StatusServiceUnavailable, body: "not ready\n"}
+		r.Status = cmp.Or(r.Status, http.StatusOK)
+		return r
+	case !b.Passes(ran):
+		return Response{Status: http.StatusServiceUnavailable, Body: "not ready\n"}
 	}
-	return answer{status: http.StatusOK, body: fmt.Sprintf("%s %s\n", c.name, c.version)}
+	return Response{Status: http.StatusOK, Body: hello + "\n"}
 }
 
 // ask sends a request to a place and returns the answer. Callers do not hold

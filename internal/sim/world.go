@@ -35,6 +35,7 @@ type World struct {
 	mu      sync.Mutex
 	engines []*Engine
 	routers []*router
+	outside map[string]Response // is replaced, and not modified
 	store   store
 
 	counts counts // has a lock of its own

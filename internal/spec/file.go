@@ -154,6 +154,9 @@ func (f *file) run(ctx context.Context) []*Result {
 	if f.opts.Faults != nil {
 		tests = slices.DeleteFunc(tests, func(t *test) bool { return !f.opts.Faults.takes(t) })
 	}
+	if f.opts.Real != nil {
+		tests = slices.DeleteFunc(tests, func(t *test) bool { return t.scenario != nil }) // they are about faults
+	}
 	order := tests
 	if f.opts.Shuffle != 0 {
 		order = shuffled(tests, nil, rand.New(rand.NewPCG(uint64(f.opts.Shuffle), uint64(len(f.name)))))
@@ -262,7 +265,7 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 		r.fail(f.idle(f.worlds[worlds:]))
 	}
 	f.running = nil
-	f.closeWorlds(worlds)
+	r.fail(f.closeWorlds(worlds))
 	f.revertSpies(placed)
 	r.Output, r.Duration = f.output, clock.Wall{}.Now().Sub(began)
 	return r

@@ -35,6 +35,9 @@ func (r *Rehearsed) matchesGolden(c *runtime.Call, a *goldenArgs) (runtime.None,
 	if !goldenName().MatchString(a.Name) {
 		return runtime.None{}, failure.New(failure.Invalid, "%q is no name of a plan: it has letters, digits, - and _", a.Name)
 	}
+	if _, err := r.world.simulated("run:matches_golden"); err != nil {
+		return runtime.None{}, err
+	}
 	f := r.world.file
 	name := path.Join(path.Dir(f.name), "golden", a.Name+".plan")
 	got := recipeHash().ReplaceAllString(r.Plan, "")

@@ -76,7 +76,7 @@ func (f *file) clear(b *block) {
 	f.placed = slices.DeleteFunc(f.placed, func(s *Spy) bool { return s.home == b })
 	for _, w := range f.worlds {
 		if w.home == b {
-			w.stage.Close()
+			_ = w.close() // real ones end with their test
 		}
 	}
 	f.worlds = slices.DeleteFunc(f.worlds, func(w *World) bool { return w.home == b })

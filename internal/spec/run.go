@@ -16,7 +16,7 @@ import (
 type Rehearsed struct {
 	Effects  []*Effect      `lua:"effects" doc:"the calls that changed, or may have changed, something, in order"`
 	Error    *runtime.Error `lua:"error" type:"error" doc:"what ended the run: a table with kind, message, op, target, hint, state, where; nil when it went well"`
-	Plan     string         `lua:"plan" doc:"the plan, as mepc-run -n prints it"`
+	Plan     string         `lua:"plan" doc:"the plan, as mepc-run -n prints it; empty in a real world"`
 	Logs     []string       `lua:"logs" doc:"what the recipe logged and printed"`
 	Value    runtime.Value  `lua:"value" doc:"what the recipe returned"`
 	Duration float64        `lua:"duration" doc:"how long it took, in seconds of the world's time"`
@@ -35,7 +35,7 @@ type Effect struct {
 	Step    string            `lua:"step" doc:"the step that it is in; empty outside of any"`
 	Where   string            `lua:"where" doc:"the recipe's line"`
 	Undo    bool              `lua:"undo" doc:"whether it takes back what a failed run had done"`
-	Changes []string          `lua:"changes" doc:"what was different after it"`
+	Changes []string          `lua:"changes" doc:"what was different after it; empty in a real world"`
 }
 
 // String names the object in messages.
@@ -51,6 +51,9 @@ type runArgs struct {
 }
 
 func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
+	if w.real != nil {
+		return w.runReal(c, a)
+	}
 	recipe, err := w.file.opts.Recipe(w.stage.Host, w.file.opts.Root, a.Recipe)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,9 @@ type Kit struct {
 	// Stage furnishes a world for recipes, which are told of the routers with those
 	// URLs. wire carries what their clients send.
 	Stage func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error)
+	// Real lays a world out on real servers; nil: worlds are simulated, and tests
+	// need not say that they can be real.
+	Real func(ctx context.Context, state *sim.State) (*Real, error)
 	// Recipe finds a recipe by the name that a spec gives it; a file is one of project.
 	Recipe func(h *runtime.Host, project fs.FS, name string) (*runtime.Recipe, error)
 	// Connect returns what the modules docker and redis connect to in a world.

@@ -49,6 +49,7 @@ type Filter struct {
 	Text    string   // stands in the test's full name
 	Tags    []string // the name has one of them, as #tag
 	Without []string // the name has none of them
+	Real    bool     // the name has #real
 }
 
 // Takes reports whether the filter takes the test with those names.
@@ -68,7 +69,7 @@ func (f Filter) Takes(names []string) bool {
 		}
 		return false
 	}
-	return (len(f.Tags) == 0 || has(f.Tags)) && !has(f.Without)
+	return (len(f.Tags) == 0 || has(f.Tags)) && !has(f.Without) && (!f.Real || has([]string{"real"}))
 }
 
 // Tags returns the words of a name that begin with #, without it.

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -74,6 +75,9 @@ type failArgs struct {
 }
 
 func (w *World) fail(c *runtime.Call, a *failArgs) (runtime.None, error) {
+	if _, err := w.simulated("w:fail"); err != nil {
+		return runtime.None{}, err
+	}
 	if err := w.known(a.Op); err != nil {
 		return runtime.None{}, err
 	}
@@ -89,6 +93,9 @@ type loseArgs struct {
 }
 
 func (w *World) loseReply(c *runtime.Call, a *loseArgs) (runtime.None, error) {
+	if _, err := w.simulated("w:lose_reply"); err != nil {
+		return runtime.None{}, err
+	}
 	if err := w.known(a.Op); err != nil {
 		return runtime.None{}, err
 	}
@@ -117,9 +124,13 @@ func (w *World) known(op string) error {
 }
 
 func (w *World) heal(_ *runtime.Call, _ *runtime.None) (runtime.None, error) {
+	s, err := w.simulated("w:heal")
+	if err != nil {
+		return runtime.None{}, err
+	}
 	w.faults.Clear()
-	w.stage.World.SetRedisDown(false)
-	w.stage.World.Engine("").SetDown(false)
+	s.World.SetRedisDown(false)
+	s.World.Engine("").SetDown(false)
 	return runtime.None{}, nil
 }
 
@@ -127,7 +138,11 @@ type killArgs struct {
 	Name string `lua:"name,pos,required,target" doc:"the container"`
 }
 
-func (w *World) kill(_ *runtime.Call, a *killArgs) (runtime.None, error) {
+func (w *World) kill(c *runtime.Call, a *killArgs) (none runtime.None, err error) {
+	if w.real != nil {
+		c.Block(func(ctx context.Context) { err = w.real.Site.Kill(ctx, a.Name) })
+		return none, err
+	}
 	for _, e := range w.stage.World.Engines() {
 		if e.Kill(a.Name) {
 			return runtime.None{}, nil
@@ -141,8 +156,11 @@ type restartArgs struct {
 }
 
 func (w *World) restartEngine(_ *runtime.Call, a *restartArgs) (runtime.None, error) {
-	w.stage.World.Engine("").Restart(a.Shuffle)
-	return runtime.None{}, nil
+	s, err := w.simulated("w:restart_engine")
+	if err == nil {
+		s.World.Engine("").Restart(a.Shuffle)
+	}
+	return runtime.None{}, err
 }
 
 type downArgs struct {
@@ -150,11 +168,17 @@ type downArgs struct {
 }
 
 func (w *World) engineDown(_ *runtime.Call, a *downArgs) (runtime.None, error) {
-	w.stage.World.Engine("").SetDown(a.Down)
-	return runtime.None{}, nil
+	s, err := w.simulated("w:engine_down")
+	if err == nil {
+		s.World.Engine("").SetDown(a.Down)
+	}
+	return runtime.None{}, err
 }
 
 func (w *World) redisDown(_ *runtime.Call, a *downArgs) (runtime.None, error) {
-	w.stage.World.SetRedisDown(a.Down)
-	return runtime.None{}, nil
+	s, err := w.simulated("w:redis_down")
+	if err == nil {
+		s.World.SetRedisDown(a.Down)
+	}
+	return runtime.None{}, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
@@ -20,9 +21,20 @@ type World struct {
 	Redis  any `lua:"redis" type:"redis" doc:"a connection to the world's Redis: any command is a method"`
 
 	file   *file
-	home   *block // the insulated block that it was made for
-	stage  *rehearsal.Stage
+	home   *block           // the insulated block that it was made for
+	stage  *rehearsal.Stage // nil: it is a real one
 	faults rehearsal.Faults
+	real   *Real // nil: it is simulated
+}
+
+// simulated returns what there is to the word of a spec that only a simulated world
+// knows.
+func (w *World) simulated(word string) (*rehearsal.Stage, error) {
+	if w.real != nil {
+		return nil, failure.New(failure.NotModelled, "%s is for simulated worlds, and this one is real", word).
+			WithHint("take #real out of the test's name: --real then leaves it out")
+	}
+	return w.stage, nil
 }
 
 // String names the object in messages.
@@ -72,8 +84,16 @@ assert.is_nil(run.error)`,
 				Call:    runtime.Inline((*World).get),
 			},
 			{
+				Name: "answer",
+				Doc: "Says what a server answers that is not of the world: a chat's webhook, a metrics query. The query of a URL is not looked at. " +
+					"A later call for the same URL and method takes the place of an earlier one; of several that fit, the longest counts.",
+				Raises:  []runtime.Kind{failure.Invalid},
+				Example: `w:answer("https://hooks.example/*", {method = "POST", status = 503})`,
+				Call:    runtime.Inline((*World).answer),
+			},
+			{
 				Name:    "advance",
-				Doc:     "Lets time pass.",
+				Doc:     "Lets time pass: at once in a simulated world.",
 				Example: `w:advance("30s")`,
 				Call:    runtime.Inline((*World).advance),
 			},
@@ -83,7 +103,7 @@ assert.is_nil(run.error)`,
 				Returns: "seconds since 1970",
 				Example: `local before = w:now()`,
 				Call: runtime.Inline(func(w *World, _ *runtime.Call, _ *runtime.None) (time.Time, error) {
-					return w.stage.World.Clock().Now(), nil
+					return w.clients().Clock().Now(), nil
 				}),
 			},
 		}, troubles()...),
@@ -103,6 +123,9 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.opts.Real != nil {
+		return f.realWorld(c, state)
+	}
 	known := routers(state)
 	state.Routers = append(state.Routers, sim.Router{Address: askHere})
 	w := &World{file: f, home: f.home}
@@ -118,22 +141,72 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 }
 
 // closeWorlds closes those that were made since there were n.
-func (f *file) closeWorlds(n int) {
+func (f *file) closeWorlds(n int) *runtime.Error {
+	var first error
 	for _, w := range f.worlds[n:] {
-		w.stage.Close()
+		if err := w.close(); first == nil {
+			first = err
+		}
 	}
 	f.worlds = f.worlds[:n]
+	return failure.As(first)
+}
+
+func (w *World) close() error {
+	if w.real != nil {
+		return w.real.close()
+	}
+	w.stage.Close()
+	return nil
+}
+
+// clients are what recipes reach its servers by.
+func (w *World) clients() *engine.World {
+	if w.real != nil {
+		return w.real.Clients
+	}
+	return w.stage.Clients
+}
+
+type answerArgs struct {
+	URL    string            `lua:"url,pos,required,target" doc:"such as https://hooks.example/deploys; a * at the end stands for any rest"`
+	Method string            `lua:"method" doc:"only requests with this method; default: all"`
+	Status int               `lua:"status" default:"200" min:"100" max:"599" doc:"the HTTP status"`
+	Body   string            `lua:"body" doc:"the body"`
+	Header map[string]string `lua:"headers" doc:"the header"`
+	Delay  time.Duration     `lua:"delay" doc:"how long the answer takes"`
+	Drop   bool              `lua:"drop" doc:"the connection is closed without an answer"`
+}
+
+func (w *World) answer(_ *runtime.Call, a *answerArgs) (none runtime.None, err error) {
+	s, err := w.simulated("w:answer")
+	if err != nil {
+		return none, err
+	}
+	key := a.URL
+	if a.Method != "" {
+		key = strings.ToUpper(a.Method) + " " + key
+	}
+	r := sim.Response{Status: a.Status, Body: a.Body, Header: a.Header, Delay: sim.Duration(a.Delay), Drop: a.Drop}
+	if err := s.World.SetOutside(key, r); err != nil {
+		return none, failure.New(failure.Invalid, "%s", strings.TrimPrefix(err.Error(), "outside: "))
+	}
+	return none, nil
 }
 
 type advanceArgs struct {
 	By time.Duration `lua:"by,pos,required" doc:"how long"`
 }
 
-func (w *World) advance(_ *runtime.Call, a *advanceArgs) (runtime.None, error) {
+func (w *World) advance(c *runtime.Call, a *advanceArgs) (none runtime.None, err error) {
+	if w.real != nil {
+		c.Block(func(ctx context.Context) { err = w.real.Clients.Clock().Sleep(ctx, a.By) })
+		return none, err
+	}
 	if v, ok := w.stage.World.Clock().(*clock.Virtual); ok {
 		v.Advance(a.By)
 	}
-	return runtime.None{}, nil
+	return none, nil
 }
 
 type getArgs struct {
@@ -153,6 +226,10 @@ func (w *World) get(c *runtime.Call, a *getArgs) (out *answer, err error) {
 	}
 	c.Block(func(ctx context.Context) {
 		out = &answer{}
+		if w.real != nil {
+			out.Status, out.Body, err = w.real.Site.Get(ctx, u.String(), a.Host)
+			return
+		}
 		host := a.Host
 		if _, notIP := netip.ParseAddr(u.Hostname()); notIP != nil && !w.stage.World.Has(hostPort(u)) {
 			host, u.Host = u.Host, askHere
