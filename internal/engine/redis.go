@@ -120,6 +120,7 @@ func (w *World) redisDialer(conf *tls.Config) redisDialer {
 		if err != nil {
 			return nil, &DialError{Addr: addr, Err: err}
 		}
+		conn = &boundedConn{conn, maxReply}
 		if conf == nil {
 			return conn, nil
 		}

@@ -40,6 +40,9 @@ func explain(ctx context.Context, err error, s sent) error {
 		return refusal(answer.Error(), s)
 	}
 	if f := failure.As(err); f != nil {
+		if f.Kind == failure.Limit && s.mutates { // it answers what was done
+			return failure.New(failure.Unknown, "%s; %s was sent and was probably done", f.Message, s.verb).WithHint("look before doing it again%s", at(s.key))
+		}
 		return f
 	}
 	var dial *engine.DialError

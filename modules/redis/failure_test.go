@@ -29,6 +29,15 @@ func TestRedisDown(t *testing.T) {
 	b.fails(failure.Unavailable, `r:replace_list("k", {}, {"x"})`, "none.sock")
 }
 
+func TestAnAnswerThatIsTooLargeIsNotTakenIn(t *testing.T) {
+	b, _, _ := start(t, plain)
+	b.must(`r:setrange("big", 67108864, "x") r:rpush("list", "x")`)
+	b.fails(failure.Limit, `r:get("big")`, "larger than 64 MiB", "GETRANGE")
+	b.fails(failure.Limit, `r:pipeline(function(p) p:get("big") end)`, "larger than 64 MiB")
+	b.fails(failure.Unknown, `r:getset("big", "small")`, "larger than 64 MiB", "GETSET", "look before doing it again")
+	b.must(`assert(r:get("big") == "small") assert(r:lrange("list", 0, -1)[1] == "x")`)
+}
+
 func TestWrongType(t *testing.T) {
 	b, _, _ := start(t, plain)
 	b.fails(failure.Conflict, `r:set("frontend:app", "x") r:linsert("frontend:app", "AFTER", "app", "u")`,
