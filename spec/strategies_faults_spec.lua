@@ -52,7 +52,7 @@ describe("rollback", function()
   scenario("to the release before", with{
     recipe = "recipes/rollback.lua", params = {to = "before"},
     world = production({
-      container("app-0.9-before", "0.9", nil, labels("before", "0.9", 1), {status = "exited", networks = {}}),
+      container("app-0.9-before", "0.9", nil, labels("before", "0.9", 1), {status = "exited", networks = {}, restart = "no"}),
       container("app-1.0-old", "1.0", "172.17.0.2", labels("old", "1.0", 1)),
     }, {"http://172.17.0.2:8080"}),
   })
@@ -68,7 +68,7 @@ describe("prune", function()
   scenario("an old release", with{
     recipe = "recipes/prune.lua", params = {keep = 0, retain = 1},
     world = production({
-      container("app-0.9-before", "0.9", nil, labels("before", "0.9", 1), {status = "exited", networks = {}}),
+      container("app-0.9-before", "0.9", nil, labels("before", "0.9", 1), {status = "exited", networks = {}, restart = "no"}),
       container("app-1.0-old", "1.0", "172.17.0.2", labels("old", "1.0", 1)),
     }, {"http://172.17.0.2:8080"}),
   })

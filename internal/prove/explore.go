@@ -85,7 +85,11 @@ func newExplorer(s *Scenario, o Options) (*explorer, error) {
 	if s.World != nil {
 		state = *s.World
 	}
-	state.Routers = append(slices.Clip(state.Routers), sim.Router{Address: ownRouter})
+	own := sim.Router{Address: ownRouter}
+	if len(state.Routers) > 0 {
+		own.Dialect = state.Routers[0].Dialect
+	}
+	state.Routers = append(slices.Clip(state.Routers), own)
 	base, err := sim.New(sim.Options{State: &state})
 	if err != nil {
 		return nil, err

@@ -120,8 +120,9 @@ func (t *trial) order(at Call, want *expected) {
 			wrong(OneVersion, "%s does not run", name)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.state().Redis)) {
-		if !want.keys[key] && !strings.HasPrefix(key, "dead:") {
+	keys := t.state().Redis
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !want.keys[key] && !strings.HasPrefix(key, "dead:") && !inForce(keys, key) {
 			wrong(NoLeftover, "the key %s is left behind", key)
 		}
 	}
@@ -161,4 +162,21 @@ func oneLine(err error) string {
 		return strings.Join(strings.Fields(string(f.Kind)+": "+f.Message), " ")
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// inForce reports whether a key is of a service to which a router of Traefik's leads:
+// what such a service is called is its recipe's choice.
+func inForce(keys map[string]sim.RedisKey, key string) bool {
+	rest, ok := strings.CutPrefix(key, "traefik/http/services/")
+	if !ok {
+		return false
+	}
+	for name, k := range keys {
+		if strings.HasPrefix(name, "traefik/http/routers/") && strings.HasSuffix(name, "/service") && k.String != nil {
+			if own, ok := strings.CutPrefix(rest, *k.String); ok && strings.ContainsAny(own[:1], "/-") {
+				return true
+			}
+		}
+	}
+	return false
 }

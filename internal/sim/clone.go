@@ -23,7 +23,7 @@ func (w *World) Clone(c clock.Clock) (*World, error) {
 		n.engines = append(n.engines, e.clone(n))
 	}
 	for _, r := range w.routers {
-		n.routers = append(n.routers, &router{r.address, r.admin, r.rate, maps.Clone(r.next)})
+		n.routers = append(n.routers, &router{r.address, r.admin, r.dialect, r.rate, maps.Clone(r.next)})
 	}
 	w.unlock()
 	for _, db := range w.store.databases() {

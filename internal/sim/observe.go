@@ -19,7 +19,7 @@ func (w *World) State() (*State, error) {
 		s.Engines = append(s.Engines, e.state())
 	}
 	for _, r := range w.routers {
-		s.Routers = append(s.Routers, Router{Address: r.address, Admin: r.admin, Rate: r.rate})
+		s.Routers = append(s.Routers, Router{Address: r.address, Admin: r.admin, Dialect: r.dialect, Rate: r.rate})
 	}
 	s.Outside = w.outside
 	w.unlock()

@@ -38,7 +38,10 @@ func (w *World) restore(s *State) error {
 		}
 	}
 	for _, r := range s.Routers {
-		w.routers = append(w.routers, &router{address: r.Address, admin: r.Admin, rate: r.Rate})
+		if r.Dialect != "" && r.Dialect != "hipache" && r.Dialect != traefik {
+			return fmt.Errorf("router %q: the dialect is hipache or traefik, not %q", r.Address, r.Dialect)
+		}
+		w.routers = append(w.routers, &router{address: r.Address, admin: r.Admin, dialect: r.Dialect, rate: r.Rate})
 	}
 	for key := range s.Outside {
 		if _, _, err := splitOutside(key); err != nil {

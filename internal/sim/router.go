@@ -15,6 +15,7 @@ import (
 type router struct {
 	address string
 	admin   string
+	dialect string         // which keys it reads
 	rate    float64        // requests a second that clients send for each host
 	next    map[string]int // where the round robin of each list stands
 }
@@ -47,10 +48,15 @@ func (w *World) askRouter(r *router, req *http.Request) (answer, error) {
 	keys := routeKeys(host)
 	var list []string
 	var key string
-	for _, key = range keys {
-		if list = w.store.list("frontend:" + key); len(list) > 0 {
+	if r.dialect == traefik {
+		key, keys = traefik+"/"+keys[0], []string{""} // nobody is marked dead there
+		list = append([]string{key}, w.store.traefik(host)...)
+	}
+	for _, name := range keys {
+		if len(list) > 0 {
 			break
 		}
+		key, list = name, w.store.list("frontend:"+name)
 	}
 	if len(list) < 2 {
 		return answer{status: http.StatusNotFound, body: "no backend is listed for " + host + "\n"}, nil
@@ -68,7 +74,9 @@ func (w *World) askRouter(r *router, req *http.Request) (answer, error) {
 	w.counts.add(backend, 1, 0)
 	if err != nil {
 		w.counts.add(backend, 0, 1)
-		w.store.markDead(keys[0], backend, index, len(list)-1)
+		if r.dialect != traefik {
+			w.store.markDead(keys[0], backend, index, len(list)-1)
+		}
 		return answer{status: http.StatusBadGateway, body: "dial " + backend + ": " + err.Error() + "\n"}, nil
 	}
 	a, err := w.ask(p, req)

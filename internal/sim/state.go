@@ -123,11 +123,13 @@ type RedisKey struct {
 	TTL    Duration           `json:"ttl,omitempty"` // 0: it stays
 }
 
-// Router is a reverse proxy that takes its routing lists from Redis, by
-// Hipache's keys.
+// Router is a reverse proxy that takes its routing from Redis.
 type Router struct {
 	Address string `json:"address"`         // host:port
 	Admin   string `json:"admin,omitempty"` // host:port of its admin server, of which GET /-/inflight is there
+	// Dialect says which keys it reads: "hipache", the default, or "traefik", those of
+	// Traefik's Redis provider.
+	Dialect string `json:"dialect,omitempty"`
 	// Rate is how many requests a second clients send for each host. They are
 	// counted only: the admin server tells of them.
 	Rate float64 `json:"rate,omitempty"`

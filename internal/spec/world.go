@@ -127,7 +127,11 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 		return f.realWorld(c, state)
 	}
 	known := routers(state)
-	state.Routers = append(state.Routers, sim.Router{Address: askHere})
+	own := sim.Router{Address: askHere}
+	if len(state.Routers) > 0 {
+		own.Dialect = state.Routers[0].Dialect
+	}
+	state.Routers = append(state.Routers, own)
 	w := &World{file: f, home: f.home}
 	if w.stage, err = f.opts.Stage(state, known, &w.faults); err != nil {
 		if e := failure.As(err); e != nil {

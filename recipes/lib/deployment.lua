@@ -22,6 +22,7 @@ function M.params(more)
     app      = {default = "app", doc = "name of the application: its containers are called after it"},
     host     = {default = "appserver", doc = "the host whose traffic is switched"},
     identifier = {default = "", doc = "identifier of the host's routing list; empty: the app's name"},
+    dialect  = {type = "enum", values = {"hipache", "traefik"}, default = "hipache", doc = "what reads the routing: hipache is mepc-run router, Hipache and planb; with traefik the keys of Traefik's Redis provider follow"},
     port     = {type = "integer", default = 8080, min = 1, max = 65535, doc = "the port that the application listens on"},
     replicas = {type = "integer", default = 1, min = 1, max = 100, doc = "how many containers to run"},
     health   = {default = "/", doc = "path that answers below 400 when a container is healthy; empty: the image's HEALTHCHECK"},
@@ -63,7 +64,7 @@ function M.open(p, new)
   d.owners, d.outside = old.owners(d.engine, d.from), {}
   d.path = p.confirm ~= "" and p.confirm or p.health ~= "" and p.health or "/"
   local there = release.running(d.engine, d.new, p.replicas)
-  d.settled = there and frontend.same(d.from, d:urls(there)) and #old.idle(d.engine, d.store, d.new, p.replicas) == 0
+  d.settled = there and frontend.same(d.from, d:urls(there)) and frontend.followed(d.store, p.host, d.from, p.dialect) and #old.idle(d.engine, d.store, d.new, p.replicas) == 0
     and (not p.retain or prune.plan(d.engine, d.new, p.replicas, p.keep, p.retain).count == 0)
   if not d.settled then
     traffic.ready(routers(), p.admin, p.host, d.path)
@@ -159,6 +160,10 @@ function M:switch(to, what)
   local p = self.p
   if same(from, to) then
     frontend.check(self.store, p.host, from)
+    if not frontend.followed(self.store, p.host, from, p.dialect) then
+      self.told = true
+      step(what or "switch " .. p.host, function() frontend.switch(self.store, p.host, self.id, from, from, self.mine, p.dialect) end)
+    end
     return frontend.revive(self.store, p.host) -- what was not there for a while may be marked
   end
   self.switched, self.going = true, to -- until it is known to be another's doing: what ends the call early may come after it
@@ -167,7 +172,7 @@ function M:switch(to, what)
     local ours = list and (frontend.equal(list.urls, self.going) or self.now and frontend.equal(list.urls, self.now))
     local back = self.back or self.from
     if self.switched and #back > 0 and ours and not frontend.equal(list.urls, back) and self:there(back) then
-      frontend.switch(self.store, p.host, self.id, list.urls, back)
+      frontend.switch(self.store, p.host, self.id, list.urls, back, nil, p.dialect)
       local begun = old.left(self.engine, self.store, p.app, p.port, list.urls, {})
       traffic.drain(p.admin, begun, p.drain, math.min(p.drain_max, 30))
       list = frontend.read(self.store, p.host)
@@ -175,7 +180,7 @@ function M:switch(to, what)
     return p.host .. " points to " .. frontend.text(list and list.urls or {})
   end)
   step(what or "switch " .. p.host, function()
-    local done, err = try(frontend.switch, self.store, p.host, self.id, from, to, self.mine)
+    local done, err = try(frontend.switch, self.store, p.host, self.id, from, to, self.mine, p.dialect)
     self.switched = self.now ~= nil or done or err ~= nil and err.kind ~= "conflict"
     if err then error(err) end
     self.now = to
@@ -221,7 +226,7 @@ end
 -- Waits until every router sends to the new release only, if something changed.
 function M:confirm()
   self.idle, self.busy = old.idle(self.engine, self.store, self.new, self.p.replicas)
-  if frontend.same(self.from, self.to) and not self.now and #self.idle == 0 and not next(self.touched) then return end
+  if frontend.same(self.from, self.to) and not self.now and not self.told and #self.idle == 0 and not next(self.touched) then return end
   step("confirm", function()
     traffic.confirm(routers(), self.p.host, self.path, self.p.expect, 10, self.p.confirm_max, function() self:alive() end)
   end)
@@ -242,6 +247,7 @@ function M:finish(from)
   end)
   for _, line in ipairs(self.busy) do log(line) end
   for _, line in ipairs(foreign) do log(line) end
+  frontend.tidy(self.store, p.host, p.dialect) -- before the old release is stopped: a run that is cut off then begins again here
   if #self.idle > 0 then
     step("stop the old release", function()
       for _, line in ipairs(old.stop(self.engine, self.store, self.new, p.replicas)) do log(line) end

@@ -3,6 +3,7 @@
 -- that stands twice gets twice the traffic. dead:<host> is a set of positions in
 -- that list that a router found dead. Any edit moves positions, so every edit
 -- here deletes that set in the same transaction.
+local traefik = require("lib.traefik")
 local M = {}
 
 function M.key(host) return "frontend:" .. host:lower() end
@@ -90,10 +91,12 @@ end
 -- commands, in a transaction that fails when anyone touched the list meanwhile.
 -- `mine` is what lock() returned, or nil to switch whoever has it: to take traffic
 -- back. A run that slept while another one took the lock is refused by Redis.
+-- With the dialect "traefik" Traefik's keys follow the list in the same transaction.
 -- Returns whether this call did it: another run may have sent it there before.
-function M.switch(r, host, id, from, to, mine)
+function M.switch(r, host, id, from, to, mine, dialect)
   local key = M.key(host)
   if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
+  if dialect == "traefik" then traefik.prepare(r, host, to) end
   local done, err = try(r.watch, r, {key, mine and mine.fence or key}, function(tx)
     if mine and tx:get(mine.fence) ~= mine.token then
       fail(mine.app .. " is someone else's to deploy: the lock was lost", {
@@ -101,7 +104,7 @@ function M.switch(r, host, id, from, to, mine)
     end
     local now = M.read(tx, host)
     local urls = now and now.urls or {}
-    if M.equal(urls, to) then return false end
+    if M.equal(urls, to) then return M.follow(tx, host, to, dialect) end
     if not M.equal(urls, from) then changed(host, urls, from) end
     local replies = tx:multi(function(m)
       if not now then
@@ -111,6 +114,7 @@ function M.switch(r, host, id, from, to, mine)
         m:ltrim(key, 0, #to)
       end
       m:del(M.dead_key(host))
+      if dialect == "traefik" then traefik.point(m, host, to) end
     end)
     for i = 1, now and #to or 0 do -- LINSERT answers 0 without a list, -1 without its pivot
       if replies[i] < 1 then fail("LINSERT " .. key .. " AFTER " .. now.id .. " answered " .. replies[i]) end
@@ -123,6 +127,22 @@ function M.switch(r, host, id, from, to, mine)
   end
   if err then error(err) end
   return done
+end
+
+-- Whether all that routers read leads to the list `urls`, where it is that.
+function M.followed(r, host, urls, dialect) return dialect ~= "traefik" or traefik.points(r, host, urls) end
+
+-- Lets Traefik's keys follow the list `urls`, which stays. Returns whether they did not.
+-- `r` may be the transaction of r:watch.
+function M.follow(r, host, urls, dialect)
+  if M.followed(r, host, urls, dialect) then return false end
+  r:multi(function(m) traefik.point(m, host, urls) end)
+  return true
+end
+
+-- Removes what routers were told of earlier lists.
+function M.tidy(r, host, dialect)
+  if dialect == "traefik" then traefik.forget(r, host) end
 end
 
 -- Forgets which backends a router found dead: after an old backend is stopped, a
