@@ -4,6 +4,7 @@
 // containers, the images, and what clients saw. Start with stage_test.go.
 //
 // E2E_REDEPLOYS is how many redeploys TestRedeploysUnderLoad does; 10 without.
+// E2E_TRAEFIK names a Traefik for TestTraefikUnderLoad; without it that is skipped.
 // E2E_PROGRAM names a mepc-run to test in place of one built from this tree.
 package e2e
 

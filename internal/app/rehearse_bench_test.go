@@ -41,7 +41,7 @@ func BenchmarkRehearseBluegreen(b *testing.B) {
 		if err != nil || s.failed != nil {
 			b.Fatal(err, s.failed)
 		}
-		if p.Summary.Add != 2 || p.Summary.Change != 2 {
+		if p.Summary.Add != 1 || p.Summary.Change != 2 {
 			b.Fatalf("%+v", p.Summary)
 		}
 		m.end()
