@@ -113,7 +113,7 @@ traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell it does not know
 	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(), c.checkCommand(),
-		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.resumeCommand(), c.lockCommand(),
+		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.resumeCommand(), c.abortCommand(), c.lockCommand(),
 		c.routerCommand(), c.completionCommand(), c.versionCommand())
 	root.AddCommand(c.docCommand(), c.initCommand(), c.doctorCommand())
 	root.AddCommand(c.topics()...)

@@ -33,6 +33,7 @@ disk, the run stops before its next effect. Secrets are not in it.
   mepc-run logs [RUN]           the same, line by line, with what it only looked at
   mepc-run history APP          who deployed what, when, from where
   mepc-run resume [RUN]         goes on with a run that was cut off
+  mepc-run abort [RUN]          takes back what it did
 
 RUN is a run's name, the beginning or the end of it, or nothing: the latest.
 
@@ -90,7 +91,10 @@ func (c *command) begin(ctx context.Context, dir *journal.Dir, world *engine.Wor
 	}
 	s := journal.Settings{Clean: x.opts.Scrub.Clean}
 	if x.resumes != nil {
-		h.Resumes, s.Memo = x.resumes.ID, x.resumes.Memos()
+		h.Resumes, h.Aborts, s.Memo = x.resumes.ID, x.resumes.Aborts, x.resumes.Memos()
+	}
+	if x.aborts != nil {
+		h.Aborts = x.aborts.ID
 	}
 	jour, err := dir.Begin(h, s)
 	if err == nil {
@@ -162,8 +166,11 @@ func hostname() string {
 // noticeCutOff says which runs of the same app were cut off, and what this run
 // does about it, and returns them.
 func (c *command) noticeCutOff(dir *journal.Dir, jour *journal.Journal, x *execution, rep *report.Report) []*journal.Run {
+	if x.aborts != nil {
+		return nil // it takes one back, and leaves the others
+	}
 	app := jour.App()
-	left, err := dir.CutOff(func(h *journal.Header) bool { return h.App == app && (x.resumes == nil || h.ID != x.resumes.ID) })
+	left, err := dir.CutOff(func(h *journal.Header) bool { return h.App == app && !x.deals(h.ID) })
 	if err != nil {
 		return nil // the journal was opened there just now
 	}
@@ -171,6 +178,11 @@ func (c *command) noticeCutOff(dir *journal.Dir, jour *journal.Journal, x *execu
 		rep.Event(warning(fmt.Sprintf("%s was cut off%s. This run begins at the top, finds what that one left, and goes on from there", describeRun(run), whereOf(run))))
 	}
 	return left
+}
+
+// deals reports whether the execution is about the run id that was cut off.
+func (x *execution) deals(id string) bool {
+	return x.resumes != nil && (id == x.resumes.ID || id == x.resumes.Aborts) || x.aborts != nil && id == x.aborts.ID
 }
 
 // describeRun names a run to people.
@@ -195,12 +207,21 @@ func plural(n int, noun string) string {
 }
 
 // settle notes in the journals of runs that were cut off that this one, which
-// went well, dealt with them.
+// went well, dealt with them. What cannot be noted is tried by the next run.
 func settle(dir *journal.Dir, left []*journal.Run, id string, x *execution) {
+	note := func(run, how string) { _ = dir.Settle(run, journal.By{Run: id, How: how}) }
 	for _, run := range left {
-		_ = dir.Settle(run.ID, journal.By{Run: id, How: "superseded"}) // the next run tries again
+		note(run.ID, "superseded")
 	}
 	if x.resumes != nil {
-		_ = dir.Settle(x.resumes.ID, journal.By{Run: id, How: "resumed"})
+		note(x.resumes.ID, "resumed")
+		if x.resumes.Aborts != "" {
+			note(x.resumes.Aborts, "aborted")
+		}
+	}
+	if x.aborts != nil {
+		for _, run := range resumed(dir, x.aborts) {
+			note(run.ID, "aborted")
+		}
 	}
 }

@@ -26,11 +26,11 @@ func (c *command) locking() lockmodule.Options {
 }
 
 // taken notes in the journal of the run under way that it took a lock.
-func (c *command) taken(app string, token int64, from string) error {
+func (c *command) taken(l lockmodule.Taken) error {
 	if c.journal == nil {
 		return nil
 	}
-	return c.journal.Locked(journal.Lock{App: app, Token: token, From: from})
+	return c.journal.Locked(journal.Lock(l))
 }
 
 func (c *command) lockCommand() *cobra.Command {

@@ -94,6 +94,11 @@ func (c *command) rehearse(cmd *cobra.Command, name string, args []string) error
 	if f := cmd.Flags().Lookup("seed"); f != nil && f.Changed {
 		s.shuffle = c.flags.seed
 	}
+	return c.rehearseStage(ctx, s)
+}
+
+// rehearseStage rehearses what is on s, and shows the plan.
+func (c *command) rehearseStage(ctx context.Context, s *stage) error {
 	defer s.close()
 	if err := s.open(ctx, c.flags.rehearsal.world); err != nil {
 		return err

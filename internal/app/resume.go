@@ -42,21 +42,15 @@ func (c *command) resume(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	var run *journal.Run
+	var name []string
 	if len(args) > 0 && !strings.Contains(args[0], "=") {
-		run, err = dir.Find(args[0])
-		args = args[1:]
-	} else {
-		run, err = latestCutOff(dir)
+		name, args = args[:1], args[1:]
 	}
+	run, err := cutOff(dir, name)
 	if err != nil {
 		return err
 	}
 	c.recipe = run.Recipe
-	if !run.CutOff() {
-		return failure.New(failure.Conflict, "run %s was not cut off: it is %s", run.ID, run.Status()).
-			WithHint("mepc-run show %s tells more; to deploy, run the recipe", run.ID)
-	}
 	given, err := c.readopt(cmd, run, args)
 	if err != nil {
 		return err
@@ -75,20 +69,33 @@ func (c *command) resume(cmd *cobra.Command, args []string) error {
 	})
 }
 
+// cutOff returns the run that name names, or the latest that was cut off.
+func cutOff(dir *journal.Dir, name []string) (*journal.Run, error) {
+	if len(name) == 0 {
+		return latestCutOff(dir)
+	}
+	run, err := dir.Find(name[0])
+	if err == nil && !run.CutOff() {
+		err = failure.New(failure.Conflict, "run %s was not cut off: it is %s", run.ID, run.Status()).
+			WithHint("mepc-run show %s tells more; to deploy, run the recipe", run.ID)
+	}
+	return run, err
+}
+
 func latestCutOff(dir *journal.Dir) (*journal.Run, error) {
 	left, err := dir.CutOff(func(*journal.Header) bool { return true })
 	if err != nil {
 		return nil, err
 	}
 	if len(left) == 0 {
-		return nil, failure.New(failure.NotFound, "no run in %s was cut off: there is nothing to resume", dir.Path()).
-			WithHint("mepc-run runs lists them; a run is resumed where it was started")
+		return nil, failure.New(failure.NotFound, "no run in %s was cut off", dir.Path()).
+			WithHint("mepc-run runs lists them; a run is resumed or taken back where it was started")
 	}
 	return left[0], nil
 }
 
-// readopt takes the parameters and flags that the run was started with. Flags that
-// are given now go before.
+// readopt takes the parameters and flags that the run was started with. args are
+// its secret parameters.
 func (c *command) readopt(cmd *cobra.Command, run *journal.Run, args []string) (map[string]any, error) {
 	again, err := params(nil, args)
 	if err != nil {
@@ -112,6 +119,13 @@ func (c *command) readopt(cmd *cobra.Command, run *journal.Run, args []string) (
 		}
 		given[name] = v
 	}
+	c.readoptFlags(cmd, run)
+	return given, nil
+}
+
+// readoptFlags takes the flags that the run was started with, where none are given
+// now.
+func (c *command) readoptFlags(cmd *cobra.Command, run *journal.Run) {
 	f, o := &c.flags, run.Options
 	changed := cmd.Flags().Changed
 	if !changed("docker") && !changed("context") {
@@ -130,7 +144,6 @@ func (c *command) readopt(cmd *cobra.Command, run *journal.Run, args []string) (
 			*of.to = of.from
 		}
 	}
-	return given, nil
 }
 
 // sameServers refuses to go on somewhere else than where the run was.

@@ -53,6 +53,7 @@ type execution struct {
 	last    func(*report.Report)                         // adds to what is shown of a run that went well; may be nil
 	load    func(*runtime.Host) (*runtime.Recipe, error) // nil: load name
 	resumes *journal.Run                                 // nil: it is no resumed run
+	aborts  *journal.Run                                 // nil: it takes no run back
 }
 
 // execute runs a recipe in world, journals it and shows it.
@@ -88,6 +89,7 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	opts := x.opts
 	opts.World = world
 	guards := guard.New(world, c.lifted, func(text string) { rep.Event(warning(text)) })
+	guards.Noted = jour.Was
 	opts.Guards, opts.Sinks = append(opts.Guards, guards, jour), append(opts.Sinks, jour, rep)
 	opts.Memo, opts.Loaded, opts.ID, opts.Print = jour, jour.Loaded, jour.ID(), rep.Print
 	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
@@ -208,7 +210,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"apply", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "resume", "router", "runs", "show", "test", "version", "world"}
+var commandNames = []string{"abort", "apply", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "resume", "router", "runs", "show", "test", "version", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

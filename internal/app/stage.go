@@ -18,6 +18,7 @@ type stage struct {
 	*command
 	name    string
 	params  map[string]any
+	load    func(*runtime.Host) (*runtime.Recipe, error) // nil: load name
 	shuffle int64
 
 	source string     // plan.Live, "empty" or the name of a file
@@ -67,7 +68,10 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.recipe, err = load(host, s.name); err != nil {
+	if s.load == nil {
+		s.load = func(h *runtime.Host) (*runtime.Recipe, error) { return load(h, s.name) }
+	}
+	if s.recipe, err = s.load(host); err != nil {
 		return nil, nil, err
 	}
 	set, err := rehearsal.New(&state, rehearsal.Options{

@@ -13,12 +13,14 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
 )
 
-// emptied refuses to leave a routing list without a backend that has one. What the
-// commands of op make of it is played through before they are sent. A Redis that
-// cannot be asked is left to them: they go to the same one, and say it better.
-func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
+// lists refuses to leave a routing list without a backend that has one, and notes
+// what op is about to make of it: its commands are played through before they are
+// sent. A Redis that cannot be asked is left to them: they go to the same one, and
+// say it better.
+func (g *Guard) lists(ctx context.Context, op *effect.Op) error {
 	var keys []string
 	for _, a := range op.Args {
 		for _, w := range a.Raw {
@@ -52,7 +54,8 @@ func (g *Guard) emptied(ctx context.Context, op *effect.Op) error {
 		for _, a := range op.Args {
 			left = play(left, key, a.Raw)
 		}
-		if len(list) > 1 && len(left) <= 1 {
+		g.note(journal.Was{Seq: op.Seq, List: strings.TrimPrefix(key, prefix), Items: list, Left: left})
+		if len(list) > 1 && len(left) <= 1 && !g.lifted(EmptyList) {
 			return failure.New(failure.Denied, "%s would be left without a backend: it has %s", key, strings.Join(list[1:], ", ")).
 				WithHint("put the new backends in before the old ones are taken out; or lift this guard with --allow %s", EmptyList)
 		}
@@ -71,14 +74,23 @@ func play(list []string, key string, words []string) []string {
 	if len(words) < 2 || !slices.Contains(words[1:], key) {
 		return list
 	}
-	args := words[2:]
+	args := slices.Clone(words[2:])
 	switch strings.ToLower(words[0]) {
-	case "rpush", "lpush":
-		return append(slices.Clone(list), args...) // order means nothing to whether one is left
-	case "rpushx", "lpushx", "linsert", "lset", "persist":
-		if strings.ToLower(words[0]) == "linsert" && len(args) == 3 && slices.Contains(list, args[1]) {
-			return append(slices.Clone(list), args[2])
+	case "rpush":
+		return append(slices.Clone(list), args...)
+	case "lpush":
+		slices.Reverse(args)
+		return append(args, list...)
+	case "rpushx", "lpushx":
+		if len(list) == 0 {
+			return list
 		}
+		return play(list, key, append([]string{strings.TrimSuffix(strings.ToLower(words[0]), "x")}, words[1:]...))
+	case "linsert":
+		return inserted(list, args)
+	case "lset":
+		return set(list, args)
+	case "persist":
 		return list
 	case "ltrim":
 		return trimmed(list, args)
@@ -89,7 +101,11 @@ func play(list []string, key string, words []string) []string {
 		if len(args) > 0 {
 			n, _ = strconv.Atoi(args[0])
 		}
-		return list[:max(0, len(list)-n)]
+		n = max(0, min(n, len(list)))
+		if strings.EqualFold(words[0], "lpop") {
+			return list[n:]
+		}
+		return list[:len(list)-n]
 	case "replace_list":
 		return args
 	case "copy":
@@ -98,6 +114,36 @@ func play(list []string, key string, words []string) []string {
 		}
 	}
 	return nil
+}
+
+func inserted(list, args []string) []string {
+	if len(args) != 3 {
+		return list
+	}
+	at := slices.Index(list, args[1])
+	if at < 0 {
+		return list
+	}
+	if strings.EqualFold(args[0], "after") {
+		at++
+	}
+	return slices.Insert(slices.Clone(list), at, args[2])
+}
+
+func set(list, args []string) []string {
+	if len(args) != 2 {
+		return list
+	}
+	at, err := strconv.Atoi(args[0])
+	if at < 0 {
+		at += len(list)
+	}
+	if err != nil || at < 0 || at >= len(list) {
+		return list
+	}
+	list = slices.Clone(list)
+	list[at] = args[1]
+	return list
 }
 
 func trimmed(list, args []string) []string {
@@ -130,17 +176,22 @@ func removed(list, args []string) []string {
 	if err != nil {
 		return list
 	}
-	if n < 0 {
+	list = slices.Clone(list)
+	backwards := n < 0
+	if backwards {
+		slices.Reverse(list)
 		n = -n
 	}
-	var left []string
 	gone := 0
-	for _, item := range list {
-		if item == args[1] && (n == 0 || gone < n) {
-			gone++
-			continue
+	list = slices.DeleteFunc(list, func(item string) bool {
+		if item != args[1] || n != 0 && gone >= n {
+			return false
 		}
-		left = append(left, item)
+		gone++
+		return true
+	})
+	if backwards {
+		slices.Reverse(list)
 	}
-	return left
+	return list
 }

@@ -5,12 +5,14 @@ package guard
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
 )
 
 // The guards, by the names that lift them.
@@ -24,6 +26,10 @@ var Names = []string{Routed, EmptyList}
 
 // Guard looks at a run's effects in one world.
 type Guard struct {
+	// Noted is told how the list or the container that an effect is about to change
+	// was before; nil: nobody is.
+	Noted func(journal.Was)
+
 	world  *engine.World
 	lifted func(name string) bool
 	warn   func(text string)
@@ -50,8 +56,12 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 	run := ctx
 	ctx, cancel := context.WithTimeout(run, lookTime)
 	defer cancel()
-	if ends(op) && !g.lifted(Routed) {
-		err := g.routed(ctx, op)
+	if strings.HasPrefix(op.Name, "docker.") {
+		box := g.box(ctx, op)
+		if box == nil || !box.State.Running || !ends(op) || g.lifted(Routed) {
+			return nil
+		}
+		err := g.routed(ctx, op, box)
 		if err != nil && failure.KindOf(err) != failure.Denied {
 			if run.Err() == nil { // else the call itself says that the run is over
 				g.say("not looked at before " + op.Name + " " + op.Target + ", whether traffic depends on it: " + err.Error())
@@ -60,10 +70,7 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 		}
 		return err
 	}
-	if !g.lifted(EmptyList) {
-		return g.emptied(ctx, op)
-	}
-	return nil
+	return g.lists(ctx, op)
 }
 
 func (g *Guard) say(text string) {

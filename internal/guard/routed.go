@@ -35,18 +35,10 @@ func ends(op *effect.Op) bool {
 }
 
 // routed refuses the end of a container that answers at a backend of a list.
-func (g *Guard) routed(ctx context.Context, op *effect.Op) error {
+func (g *Guard) routed(ctx context.Context, op *effect.Op, c *container.InspectResponse) error {
 	stores, err := g.world.Stores(ctx)
-	if err != nil || len(stores) == 0 {
-		return err
-	}
-	cli, err := g.world.DockerNamed(ctx, op.Endpoint)
 	if err != nil {
-		return nil // the call itself finds out what is wrong
-	}
-	c, err := cli.ContainerInspect(ctx, op.Target)
-	if err != nil || c.State == nil || !c.State.Running {
-		return nil // as is that there is none; one that does not run answers nothing
+		return err
 	}
 	var unread error
 	for name, store := range stores {
@@ -56,7 +48,7 @@ func (g *Guard) routed(ctx context.Context, op *effect.Op) error {
 		}
 		for host, backends := range lists {
 			for _, b := range backends {
-				if answers(&c, b) {
+				if answers(c, b) {
 					return failure.New(failure.Denied, "%s has traffic: the routing list of %s points to it, at %s", op.Target, host, b).
 						WithHint("move the traffic first; or lift this guard with --allow %s", Routed)
 				}

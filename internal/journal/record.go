@@ -75,6 +75,7 @@ type Header struct {
 	Redis   string         `json:"redis"`  // which Redis, without password
 	Options Options        `json:"options"`
 	Resumes string         `json:"resumes,omitempty"` // the run that it goes on with
+	Aborts  string         `json:"aborts,omitempty"`  // the run that it takes back
 }
 
 // Options are the flags that a run was started with, as far as a resumed run
@@ -132,15 +133,19 @@ type Was struct {
 
 // Container is a container as it was.
 type Container struct {
-	Name      string   `json:"name"`
-	ID        string   `json:"id"`
-	Running   bool     `json:"running"`
-	Addresses []string `json:"addresses,omitempty"` // host:port, or a host, by which it was reached
+	Name     string            `json:"name"`
+	ID       string            `json:"id"`
+	Running  bool              `json:"running"`
+	Paused   bool              `json:"paused,omitempty"`
+	Restart  string            `json:"restart,omitempty"`  // its policy, such as always or on-failure:5
+	Networks map[string]string `json:"networks,omitempty"` // its address in each
+	Ports    map[string]int    `json:"ports,omitempty"`    // what it published: 8080 -> 32768
 }
 
 // Lock is a lock that the run took.
 type Lock struct {
-	App   string `json:"app"`
+	App   string `json:"app"`          // with the target, if any: app@target
+	In    string `json:"in,omitempty"` // the Redis that has it; empty: a file
 	Token int64  `json:"token"`
 	From  string `json:"taken_over_from,omitempty"` // whose it was
 }

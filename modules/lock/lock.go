@@ -30,7 +30,15 @@ type Options struct {
 	State     string                  // directory of the locks that are in no Redis
 	Dead      func(owner string) bool // knows of runs that are no more; may be nil
 	// Taken is told of each lock before anything is done under it; it may be nil.
-	Taken func(app string, token int64, from string) error
+	Taken func(l Taken) error
+}
+
+// Taken is a lock that was taken.
+type Taken struct {
+	App   string // with the target, if any: app@target
+	In    string // the Redis that has it; empty: a file
+	Token int64
+	From  string // whose it was, if it was taken over
 }
 
 // New returns the module.
@@ -96,7 +104,7 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 	if held := l.held[name]; held != nil {
 		return held, nil
 	}
-	place, err := l.place(a.Redis)
+	place, endpoint, err := l.place(a.Redis)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +130,7 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 		}
 		effect.Note(ctx, summary)
 		if l.opts.Taken != nil {
-			err = l.opts.Taken(name, k.Token(), from)
+			err = l.opts.Taken(Taken{App: name, In: endpoint, Token: k.Token(), From: from})
 		}
 		if err != nil {
 			_ = k.Release(ctx) // it ends by itself, too
@@ -139,7 +147,7 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 	}
 	run.AtEnd("lock.release", k.Release) // without an answer it ends by itself
 	held := &Held{App: a.App, Token: strconv.FormatInt(k.Token(), 10)}
-	if _, ok := place.(*lock.Redis); ok {
+	if endpoint != "" {
 		held.Fence = lock.FenceKey(name)
 	}
 	l.held[name] = held
@@ -149,19 +157,20 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 // fenceLabel marks what was created under a lock with its token.
 const fenceLabel = "mepc.fence"
 
-func (l *Locks) place(v lua.LValue) (lock.Place, error) {
+// place returns where the lock is to be, and which Redis that is in, if any.
+func (l *Locks) place(v lua.LValue) (lock.Place, string, error) {
 	if v == nil || v == lua.LNil {
 		if l.world.Rehearsed() {
-			return nowhere{}, nil
+			return nowhere{}, "", nil
 		}
-		return lock.InFiles(filepath.Join(l.opts.State, "locks"), l.world.Clock()), nil
+		return lock.InFiles(filepath.Join(l.opts.State, "locks"), l.world.Clock()), "", nil
 	}
 	if ud, ok := v.(*lua.LUserData); ok {
 		if conn, ok := ud.Value.(connection); ok {
-			return lock.InRedis(conn.Client(), conn.Endpoint()), nil
+			return lock.InRedis(conn.Client(), conn.Endpoint()), conn.Endpoint(), nil
 		}
 	}
-	return nil, failure.New(failure.Invalid, "redis: a connection expected, got %s", v.Type()).
+	return nil, "", failure.New(failure.Invalid, "redis: a connection expected, got %s", v.Type()).
 		WithHint("lock(app, {redis = redis.connect()})")
 }
 
