@@ -232,6 +232,21 @@ func (c *Call) Parallel(fns []*Function, args [][]any, limit int, collect bool) 
 // Param returns the parameters the recipe declares, decoded. See Params.
 func (c *Call) Params(decl *lua.LTable) (any, error) { return c.run.params(c, decl) }
 
+// Declare notes what the recipe says of itself, for Host.Inspect to return; a run
+// does nothing with it. It is refused where Inspect would not come to it: after
+// params{} or a call to a server.
+func (c *Call) Declare(note any) error {
+	switch r := c.run; {
+	case r.declared != nil:
+		return failed("it comes after params{}: what a recipe says of itself comes before")
+	case r.gate.Calls() > 0:
+		return failed("it comes after a call to a server: what a recipe says of itself comes first")
+	default:
+		r.notes = append(r.notes, note)
+		return nil
+	}
+}
+
 // Secret makes raw known to the run's scrubber and returns it as a Secret.
 func (c *Call) Secret(raw string) Secret {
 	c.run.scrub.Add(raw)

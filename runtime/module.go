@@ -54,6 +54,7 @@ type Func struct {
 	Returns string // what it returns, in words; the type is read from the Go function
 	Raises  []Kind
 	Example string        // Lua, tried by a test
+	Early   bool          // it calls Call.Declare: it comes before params{}
 	Timeout time.Duration // bounds a call whose arguments say nothing else; 0: one minute
 	Call    Caller
 }

@@ -144,6 +144,12 @@ func checkNames(declared []Param, given map[string]any) error {
 	return e.WithHint("it takes %s", strings.Join(names, ", "))
 }
 
+// Check says why p does not take a value, text or a plain one; nil: it does.
+func (p *Param) Check(given any) error {
+	_, err := p.check(given)
+	return err
+}
+
 // check converts a given value, text from the command line or a plain value, to
 // p's type.
 func (p *Param) check(given any) (any, error) {

@@ -99,6 +99,7 @@ type Run struct {
 	describing bool       // it is only asked for what params{} declares
 	trying     bool       // a call before params{} is no error: the run ends there
 	declared   []Param
+	notes      []any // what Call.Declare was given
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
 	deferred   []*Compensation

@@ -21,21 +21,34 @@ func (h *Host) Standard() map[string][]string {
 	return vm.Members()
 }
 
-// Try runs recipe up to its params{} or to its first call to a server or wait,
-// whichever comes first, and returns what goes wrong until then. Nothing reaches
-// a server.
-func (h *Host) Try(ctx context.Context, recipe *Recipe, world any) error {
+// Declaration is what a recipe says of itself before it does anything.
+type Declaration struct {
+	Params []Param // nil: it has no params{}
+	Notes  []any   // what Call.Declare was given, in the order of the calls
+}
+
+// Inspect runs recipe up to its params{} or to its first call to a server or wait,
+// whichever comes first, and returns what it has declared until then, or what goes
+// wrong. Nothing reaches a server.
+func (h *Host) Inspect(ctx context.Context, recipe *Recipe, world any) (*Declaration, error) {
 	r := h.newRun(recipe, RunOptions{World: world})
 	defer r.vm.Close()
 	r.early, r.describing, r.trying = true, true, !recipe.Declares()
 	_, err := r.vm.Run(ctx, recipe.program)
+	declared := &Declaration{r.declared, r.notes}
 	if errors.Is(err, errDescribed) {
-		return nil
+		return declared, nil
 	}
 	err = r.finish(err)
-	if r.trying && failure.KindOf(err) == failure.Denied {
-		return nil // only the operator of a run knows what it may see
+	if err == nil || r.trying && failure.KindOf(err) == failure.Denied {
+		return declared, nil // only the operator of a run knows what it may see
 	}
+	return nil, err
+}
+
+// Try is Inspect for those who ask only what goes wrong.
+func (h *Host) Try(ctx context.Context, recipe *Recipe, world any) error {
+	_, err := h.Inspect(ctx, recipe, world)
 	return err
 }
 

@@ -23,7 +23,7 @@ var floors = map[string]int{
 	"runtime":            3,
 	"internal/reference": 4, "internal/guard": 4, "internal/undo": 4, "internal/rehearsal": 4, "internal/prove": 4,
 	"internal/lint": 4, "internal/doctor": 4, "internal/fixture": 4,
-	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/std": 4,
+	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/on": 4, "modules/std": 4,
 	"internal/spec": 5, "internal/app": 6, "cmd/mepc-run": 7,
 }
 

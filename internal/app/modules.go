@@ -6,6 +6,7 @@ import (
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
+	"github.com/mepc/mepc-run/modules/on"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -24,5 +25,6 @@ func modules(allow []string, stdOptions std.Options, lockOptions lock.Options) [
 		redis.New(redis.Allow{Scripts: lifted("redis-scripts"), Admin: lifted("redis-admin")}),
 		http.New(),
 		lock.New(lockOptions),
+		on.New(),
 	)
 }

@@ -16,6 +16,7 @@ func (f *file) checkCall(e *ast.FuncCallExpr) {
 		f.checkMethod(e)
 	}
 	if name := required(e); name != "" && f.uses[e.Func.(*ast.IdentExpr)] == nil {
+		f.literal[e.Func.(*ast.IdentExpr)] = name
 		if x := f.require(name); x != nil && x.missing {
 			f.report(codeRequire, e.Line(), name, "no file %s beside the recipe or in the library", fileOf(name))
 		}
@@ -25,6 +26,7 @@ func (f *file) checkCall(e *ast.FuncCallExpr) {
 	if !ok {
 		return
 	}
+	f.checkOrder(fn, e.Line())
 	args := e.Args
 	if fn.method { // with a dot
 		at, isAt := e.Func.(*ast.AttrGetExpr)
@@ -45,6 +47,17 @@ func (f *file) checkCall(e *ast.FuncCallExpr) {
 			}
 			f.checkArgs(called, rest, e.Line())
 		}
+	}
+}
+
+// checkOrder looks for declarations that Host.Inspect does not come to.
+func (f *file) checkOrder(fn functionValue, line int) {
+	switch {
+	case fn.name == "params" && f.paramsAt == 0:
+		f.paramsAt = line
+	case fn.fn.Early && f.paramsAt > 0:
+		f.report(codeOrder, line, "", "%s comes after params{} of line %d", fn.name, f.paramsAt).
+			Hint = "what a recipe says of itself comes before"
 	}
 }
 

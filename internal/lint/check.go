@@ -12,7 +12,7 @@ import (
 
 // check looks at what is done with the names that resolve has found.
 func (f *file) check(chunk []ast.Stmt) {
-	f.values, f.callees = map[ast.Expr]value{}, map[ast.Expr]bool{}
+	f.values, f.callees, f.literal = map[ast.Expr]value{}, map[ast.Expr]bool{}, map[*ast.IdentExpr]string{}
 	f.checkStmts(chunk)
 	f.checkParams()
 }

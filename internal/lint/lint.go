@@ -68,11 +68,23 @@ func New(host *runtime.Host, limits runtime.Limits) *Linter {
 	return l
 }
 
+// Require is a place where a file is required.
+type Require struct {
+	Name string // as written, such as "lib.frontend"; empty: it is known only when it runs
+	Line int
+}
+
 // File returns what is wrong in src, in the order of its lines.
 func (l *Linter) File(src Source) []Finding {
+	found, _ := l.Read(src)
+	return found
+}
+
+// Read is File, and returns also which files src requires, in no order.
+func (l *Linter) Read(src Source) ([]Finding, []Require) {
 	chunk, text, err := l.parse(src)
 	if err != nil {
-		return []Finding{syntaxFinding(err)}
+		return []Finding{syntaxFinding(err)}, nil
 	}
 	f := &file{Linter: l, src: src, places: placesOf(text)}
 	f.resolve(chunk)
@@ -81,7 +93,7 @@ func (l *Linter) File(src Source) []Finding {
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(a.Line-b.Line, a.Col-b.Col, cmp.Compare(a.Code, b.Code))
 	})
-	return slices.Compact(found)
+	return slices.Compact(found), f.requires()
 }
 
 func (l *Linter) parse(src Source) ([]ast.Stmt, []byte, error) {
@@ -116,7 +128,9 @@ type file struct {
 	uses      map[*ast.IdentExpr]*variable // nil: a global
 	values    map[ast.Expr]value           // what evaluate found
 	callees   map[ast.Expr]bool            // expressions that are called
+	literal   map[*ast.IdentExpr]string    // what is required by each require("name")
 	modules   map[string]*exports          // required files, by name
+	paramsAt  int                          // the line of params{}; 0: it has not come yet
 }
 
 // report adds a finding at the word on line, or at the line's first word.

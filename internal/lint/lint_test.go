@@ -16,6 +16,7 @@ import (
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
+	"github.com/mepc/mepc-run/modules/on"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/recipes"
@@ -24,7 +25,7 @@ import (
 
 func host() *runtime.Host {
 	return runtime.New(runtime.Options{Library: recipes.FS, Modules: append(std.Modules(std.Options{}),
-		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}))})
+		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}), on.New())})
 }
 
 func linter() *lint.Linter { return lint.New(host(), runtime.Limits{}) }

@@ -40,6 +40,17 @@ func (f *file) require(name string) *exports {
 	return x
 }
 
+// requires returns the places where files are required.
+func (f *file) requires() []Require {
+	var all []Require
+	for id, v := range f.uses {
+		if v == nil && id.Value == "require" {
+			all = append(all, Require{f.literal[id], id.Line()})
+		}
+	}
+	return all
+}
+
 // maxRequired is the size up to which a required file is read.
 const maxRequired = 1 << 20
 

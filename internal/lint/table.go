@@ -14,6 +14,7 @@ const (
 	codeParameter = "E107"
 	codeRequire   = "E108"
 	codeCall      = "E109"
+	codeOrder     = "E110"
 	codeUnused    = "W201"
 	codeArgument  = "W202"
 	codeReach     = "W203"
@@ -44,6 +45,7 @@ var checks = [...]Check{
 	{codeParameter, "a parameter that params{} does not declare"},
 	{codeRequire, "require of a file that is not there, or of a name that the file does not export"},
 	{codeCall, "a dot where a colon belongs, or the other way round"},
+	{codeOrder, "a declaration after params{}, such as on.image: it would not be seen"},
 	{codeUnused, "a local variable, function or required file that is not used"},
 	{codeArgument, "a parameter of a function, or a loop variable, that is not used and has no used one behind it"},
 	{codeReach, "code that is never reached"},

@@ -8,6 +8,7 @@ import (
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
+	"github.com/mepc/mepc-run/modules/on"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -20,6 +21,7 @@ func documented() []runtime.Module {
 		redis.New(redis.Allow{}),
 		http.New(),
 		lock.New(lock.Options{}),
+		on.New(),
 	)
 }
 

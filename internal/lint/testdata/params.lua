@@ -8,3 +8,5 @@ local p = params{
 print(p.image, p.imgae, gone) --> 18 E107 params{} declares no imgae; did you mean "image"?
 frontend.swich() --> 10 E108 lib.frontend exports no "swich"; did you mean "switch"?
 print(frontend.key("x"), own.a, own.b(), own.c, own.d, own.e) --> 60 E108 lib.own exports no "e"
+
+on.image{name = "mepc/app:*"} --> 1 E110 on.image comes after params{} of line 4
