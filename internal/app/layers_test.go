@@ -17,14 +17,14 @@ const module = "github.com/mepc/mepc-run/"
 // lower floors. ARCHITECTURE.md draws the same house.
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
-	"internal/effect": 1, "internal/watch": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/lock": 2,
+	"internal/effect": 1, "internal/watch": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/queue": 3, "internal/lock": 2,
 	"internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
 	"internal/reference": 4, "internal/guard": 4, "internal/undo": 4, "internal/rehearsal": 4, "internal/prove": 4,
 	"internal/lint": 4, "internal/doctor": 4, "internal/fixture": 4,
-	"modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/on": 4, "modules/std": 4,
-	"internal/spec": 5, "internal/app": 6, "cmd/mepc-run": 7,
+	"modules/approve": 4, "modules/docker": 4, "modules/redis": 4, "modules/http": 4, "modules/lock": 4, "modules/on": 4, "modules/std": 4,
+	"internal/spec": 5, "internal/reload": 5, "internal/serve": 6, "internal/trigger": 6, "internal/app": 7, "cmd/mepc-run": 8,
 }
 
 // around are the trees around the house: programs and tests of their own, which
@@ -51,12 +51,19 @@ var osUsers = map[string][]string{
 	// the program that a fixture's containers run
 	"internal/fixture": {"Getpid", "Hostname", "Interrupt", "ReadFile", "Signal", "Stderr", "Stdout"},
 	// one file a run, and the directory they are in
-	"internal/journal": {"File", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "Remove", "Rename", "Stat"},
+	"internal/journal": {"CreateTemp", "File", "Link", "MkdirAll", "O_APPEND", "O_CREATE", "O_EXCL", "O_RDWR", "O_WRONLY", "Open", "OpenFile", "PathError", "ReadDir", "ReadFile", "Remove", "Rename", "Stat"},
 	"internal/lock":    {"MkdirAll", "O_CREATE", "O_RDWR", "OpenFile", "ReadFile", "Rename", "WriteFile"}, // locks in files
-	"internal/router":  {"Stat"},                                                                          // certificates that change
-	"internal/sim":     {"NewSyscallError"},                                                               // errors as a real connection has them
-	"modules/redis":    {"ErrDeadlineExceeded"},                                                           // a value, no call
-	"runtime":          {"DirFS", "OpenRoot", "Stat"},                                                     // a recipe and its tree
+	// requests, in files that are handed to processes
+	"internal/queue": {
+		"ErrProcessDone", "File", "MkdirAll", "O_APPEND", "O_CREATE", "O_RDWR", "O_TRUNC", "O_WRONLY", "Open", "OpenFile", "ReadDir", "ReadFile", "Remove", "Rename",
+		"WriteFile",
+	},
+	"internal/reload":  {"ReadDir", "ReadFile", "SameFile", "Stat"},                                // a directory of recipes
+	"internal/trigger": {"MkdirAll", "Open", "ReadDir", "ReadFile", "Rename", "Stat", "WriteFile"}, // archives, and what was seen
+	"internal/router":  {"Stat"},                                                                   // certificates that change
+	"internal/sim":     {"NewSyscallError"},                                                        // errors as a real connection has them
+	"modules/redis":    {"ErrDeadlineExceeded"},                                                    // a value, no call
+	"runtime":          {"DirFS", "OpenRoot", "Stat"},                                              // a recipe and its tree
 }
 
 // importers says who may import what drives a process or a command line.

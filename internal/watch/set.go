@@ -17,10 +17,11 @@ import (
 type Names struct {
 	Suffix string          // what ends so; empty: nothing does
 	Each   map[string]bool // what has one of these names
+	Any    bool            // whatever it is called
 }
 
 func (n Names) has(name string) bool {
-	return n.Each[name] || n.Suffix != "" && strings.HasSuffix(name, n.Suffix)
+	return n.Any || n.Each[name] || n.Suffix != "" && strings.HasSuffix(name, n.Suffix)
 }
 
 // Set watches directories that its user names, and names anew when links or what
