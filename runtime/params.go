@@ -265,3 +265,31 @@ func listOf(v any) (any, error) {
 	}
 	return nil, fmt.Errorf("list expected (items separated by commas), got %v", v)
 }
+
+// CheckParams refuses what a run of a recipe that declares those parameters would
+// refuse of given: unknown names, missing values, values of another type.
+func CheckParams(declared []Param, given map[string]any) error {
+	if err := checkNames(declared, given); err != nil {
+		return err
+	}
+	r := &Run{declared: declared, opts: RunOptions{Params: given}}
+	_, err := r.takeParams()
+	return err
+}
+
+// AppOf returns what a run of the recipe name is for: its parameter app, given or
+// by default, else the recipe itself.
+func AppOf(name string, declared []Param, given map[string]any) string {
+	for _, p := range declared {
+		if p.Name != "app" || p.Type == "secret" {
+			continue
+		}
+		if v, ok := given["app"].(string); ok && v != "" {
+			return v
+		}
+		if v, ok := p.Default.(string); ok && v != "" {
+			return v
+		}
+	}
+	return strings.TrimSuffix(name, ".lua")
+}

@@ -152,6 +152,15 @@ func (d *Dir) names() ([]string, error) {
 	return names, nil
 }
 
+// IDs returns the names of all runs, newest first.
+func (d *Dir) IDs() ([]string, error) {
+	names, err := d.names()
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, filepath.Ext(name))
+	}
+	return names, err
+}
+
 // Runs returns the runs, newest first, that want accepts by their header. A file
 // that is no journal is left out.
 func (d *Dir) Runs(want func(*Header) bool) ([]*Run, error) {
@@ -221,6 +230,21 @@ func (d *Dir) Dead(id string) bool {
 	}
 	run, err := d.load(id + openExt)
 	return err == nil && !run.Running
+}
+
+// Get returns the run with exactly this name, or nil when there is none.
+func (d *Dir) Get(id string) (*Run, error) {
+	if id == "" || id != filepath.Base(id) {
+		return nil, nil
+	}
+	run, err := d.load(id + openExt)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, failure.Wrap(failure.Journal, err, "read the journal")
+	}
+	return run, nil
 }
 
 // Find returns the run that name means: its name, the beginning or the end of

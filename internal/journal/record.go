@@ -30,6 +30,8 @@ const (
 	Kept       Type = "memo"      // a step's value, which is not to be computed again
 	Found      Type = "was"       // how something was before it was changed
 	Locked     Type = "lock"      // a lock was taken
+	Asked      Type = "asked"     // a person is asked whether to go on
+	Answered   Type = "answered"  // and has said so, or not in time
 	RunEnds    Type = "end"       // the last one of the run itself
 	Settled    Type = "settled"   // a later run dealt with what this one left
 )
@@ -52,6 +54,7 @@ type Record struct {
 	Memo   *Memo                `json:"memo,omitempty"`
 	Was    *Was                 `json:"was,omitempty"`
 	Lock   *Lock                `json:"lock,omitempty"`
+	Ask    *Question            `json:"ask,omitempty"`
 	End    *End                 `json:"end,omitempty"`
 	By     *By                  `json:"by,omitempty"` // Settled
 }

@@ -1,0 +1,488 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
+)
+
+// Options configures a Queue.
+type Options struct {
+	Journal *journal.Dir // of the runs; the queue is kept beside them
+	Clock   clock.Clock
+	// Start starts the process of an attempt, which must keep file open, and locked,
+	// as long as it lives. Its error says why the recipe cannot be started.
+	Start func(r *Request, a Attempt, file *os.File) (Process, error)
+	Log   *slog.Logger
+	// Workers is how many runs go on at a time, Max how many requests may wait, Keep
+	// how many that have ended are remembered.
+	Workers, Max, Keep int
+}
+
+// Process is a run's.
+type Process interface {
+	// Wait returns when the process has ended, with the last it said.
+	Wait() string
+	// Interrupt makes the run end and undo what it did; the second time it makes the
+	// undoing end.
+	Interrupt() error
+	// Kill ends the process and all that it started.
+	Kill() error
+}
+
+// Queue is an open queue. It is safe for concurrent use.
+type Queue struct {
+	opts  Options
+	store store
+	lock  *os.File
+	runs  sync.WaitGroup
+
+	mu         sync.Mutex
+	entries    map[string]*entry
+	waiting    []*entry          // in order
+	busy       map[string]string // by app: the request whose run goes on
+	running    int
+	deliveries map[string]*entry
+	ended      []string // oldest first
+	counts     map[Outcome]int
+	last       string // the newest ID
+	pause      string // who paused it
+	closed     bool
+	changed    chan struct{} // closed, and made anew, at each change
+}
+
+type entry struct {
+	Entry
+	durable chan struct{} // closed when it is on disk, or will never be
+	lost    error         // why it is not
+	process Process       // while it runs
+	killed  bool          // by someone: it is not resumed
+}
+
+// ErrFull is that of Add when too many requests wait.
+var ErrFull = failure.New(failure.Limit, "the queue is full").WithHint("try again later; mepc-run status shows what waits")
+
+// ErrClosed is that of Add when the server is about to end.
+var ErrClosed = failure.New(failure.Unavailable, "the server is stopping").WithHint("try again when it is back")
+
+// attempts is how often a request is run at most: the first time, and again when
+// its process died.
+const attempts = 3
+
+// Open opens the queue in the state directory of opts.Journal, takes over the runs
+// of a server that died there, and begins to run what waits.
+func Open(opts Options) (*Queue, error) {
+	q := &Queue{
+		opts: opts, store: store{filepath.Join(opts.Journal.Path(), "serve")}, entries: map[string]*entry{},
+		busy: map[string]string{}, deliveries: map[string]*entry{}, counts: map[Outcome]int{}, changed: make(chan struct{}),
+	}
+	lock, err := q.store.open()
+	if err == nil {
+		q.lock = lock
+		err = q.load()
+	}
+	if err != nil {
+		if lock != nil {
+			err = errors.Join(err, lock.Close())
+		}
+		if failure.As(err) != nil {
+			return nil, err
+		}
+		return nil, failure.Wrap(failure.Journal, err, "open the queue").WithHint("name a directory that can be written with --state, or MEPC_STATE")
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.schedule()
+	return q, nil
+}
+
+// load reads what is there. Requests that were begun go first: their apps are
+// theirs.
+func (q *Queue) load() error {
+	if who, err := os.ReadFile(q.store.paused()); err == nil {
+		q.pause = cmp.Or(strings.TrimSpace(string(who)), "someone")
+	}
+	ended, err := q.store.ids("done")
+	if err != nil {
+		return err
+	}
+	for _, id := range ended {
+		e, err := q.store.entry(id)
+		if err != nil {
+			q.opts.Log.Warn("a request that ended cannot be read", "request", id, "error", err)
+			continue
+		}
+		q.remember(q.add(&entry{Entry: *e}))
+	}
+	ids, err := q.store.ids("queue")
+	if err != nil {
+		return err
+	}
+	var fresh []*entry
+	for _, id := range ids {
+		if q.entries[id] != nil { // it ended; the server died before it took this away
+			if err := os.Remove(q.store.queued(id)); err != nil {
+				return err
+			}
+			continue
+		}
+		file, r, runs, err := q.store.hold(id)
+		if err != nil {
+			q.opts.Log.Error("a request cannot be read, and is not run", "request", id, "error", err)
+			continue
+		}
+		held := file == nil
+		if !held {
+			if err := file.Close(); err != nil {
+				return err
+			}
+		}
+		e := q.add(&entry{Entry: Entry{Request: *r, State: Queued}})
+		if run, _ := q.opts.Journal.Get(id); held || len(runs) > 0 || run != nil {
+			q.begin(e)
+		} else {
+			fresh = append(fresh, e)
+		}
+	}
+	for _, e := range fresh {
+		q.coalesce(e)
+		q.waiting = append(q.waiting, e)
+	}
+	return nil
+}
+
+// add makes an entry known, by its ID and its delivery.
+func (q *Queue) add(e *entry) *entry {
+	q.entries[e.ID] = e
+	q.last = max(q.last, e.ID)
+	if key := e.deliveryKey(); key != "" {
+		q.deliveries[key] = e
+	}
+	if e.durable == nil {
+		e.durable = make(chan struct{})
+		close(e.durable)
+	}
+	return e
+}
+
+func (e *entry) deliveryKey() string {
+	if e.Delivery == "" {
+		return ""
+	}
+	return e.Source + "\x00" + e.Delivery
+}
+
+// Add takes a request. When it returns one, that is durable: it will be run, also
+// after a crash. known says that it was asked for before, by the same delivery.
+func (q *Queue) Add(r Request) (got Entry, known bool, err error) {
+	q.mu.Lock()
+	e := &entry{Entry: Entry{Request: r, State: Queued}, durable: make(chan struct{})}
+	if first := q.deliveries[e.deliveryKey()]; first != nil && r.Delivery != "" {
+		q.mu.Unlock()
+		<-first.durable
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return first.Entry, true, first.lost
+	}
+	switch {
+	case q.closed:
+		err = ErrClosed
+	case q.unfinished()-q.running >= q.opts.Max:
+		err = ErrFull
+	}
+	if err != nil {
+		q.mu.Unlock()
+		return Entry{}, false, err
+	}
+	e.Received = q.opts.Clock.Now().UTC()
+	e.ID = q.newID(e.Received)
+	q.add(e)
+	q.runs.Add(1) // Close waits for what is being written
+	defer q.runs.Done()
+	q.mu.Unlock()
+
+	err = q.store.put(&e.Request)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer close(e.durable)
+	if err != nil {
+		e.lost = failure.Wrap(failure.Journal, innermost(err), "write the request to %s", q.store.path)
+		delete(q.entries, e.ID)
+		delete(q.deliveries, e.deliveryKey())
+		return Entry{}, false, e.lost
+	}
+	q.coalesce(e)
+	q.waiting = append(q.waiting, e)
+	q.schedule()
+	return e.Entry, false, nil
+}
+
+// unfinished is how many requests have not ended.
+func (q *Queue) unfinished() int { return len(q.entries) - len(q.ended) }
+
+// newID returns the ID of a request that came now: larger than all before, and in
+// the form of a run's name.
+func (q *Queue) newID(now time.Time) string {
+	const form = "20060102T150405"
+	for {
+		id := fmt.Sprintf("%s-%03d000", now.Format(form), now.Nanosecond()/1e6)
+		if id > q.last {
+			return id
+		}
+		now = now.Add(time.Millisecond)
+	}
+}
+
+// coalesce ends the requests that wait and that e takes the place of.
+func (q *Queue) coalesce(e *entry) {
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *entry) bool {
+		superseded := w.Coalesce && w.Recipe == e.Recipe && w.App == e.App
+		if superseded {
+			q.finish(w, Result{Status: Superseded, By: e.ID, Text: "a later request took its place: " + e.ID})
+		}
+		return superseded
+	})
+}
+
+// finish notes how a request ended.
+func (q *Queue) finish(e *entry, res Result) {
+	res.Ended = q.opts.Clock.Now().UTC()
+	q.counts[Outcome{e.Recipe, res.Status}]++
+	e.State, e.Result, e.Plan = Done, &res, nil
+	if err := q.store.finish(&e.Entry); err != nil {
+		// After a restart its run's journal says the same.
+		q.opts.Log.Error("the end of a request cannot be written", "request", e.ID, "error", err)
+	}
+	q.remember(e)
+	q.tell()
+}
+
+// remember keeps the newest that have ended.
+func (q *Queue) remember(e *entry) {
+	q.ended = append(q.ended, e.ID)
+	for len(q.ended) > q.opts.Keep {
+		old := q.entries[q.ended[0]]
+		if err := os.Remove(q.store.done(old.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			q.opts.Log.Warn("an old request cannot be removed", "request", old.ID, "error", err)
+		}
+		delete(q.entries, old.ID)
+		delete(q.deliveries, old.deliveryKey())
+		q.ended = q.ended[1:]
+	}
+}
+
+// schedule begins what can be begun.
+func (q *Queue) schedule() {
+	defer q.tell()
+	if q.closed || q.pause != "" {
+		return
+	}
+	q.waiting = slices.DeleteFunc(q.waiting, func(e *entry) bool {
+		if q.running >= q.opts.Workers || q.busy[e.App] != "" {
+			return false
+		}
+		q.begin(e)
+		return true
+	})
+}
+
+// begin runs a request in a goroutine of its own.
+func (q *Queue) begin(e *entry) {
+	e.State = Running
+	q.busy[e.App] = e.ID
+	q.running++
+	q.runs.Go(func() {
+		res := q.run(e)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		e.process = nil
+		q.running--
+		if q.busy[e.App] == e.ID {
+			delete(q.busy, e.App)
+		}
+		if res != nil {
+			q.finish(e, *res)
+		}
+		q.schedule()
+	})
+}
+
+// Pause makes nothing be started from now on, until Resume, also after a restart.
+// What runs goes on.
+func (q *Queue) Pause(who string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := os.WriteFile(q.store.paused(), []byte(who+"\n"), 0o600); err != nil {
+		return failure.Wrap(failure.Journal, innermost(err), "note that the queue is paused")
+	}
+	q.pause = cmp.Or(who, "someone")
+	q.tell()
+	return nil
+}
+
+// Resume ends a Pause.
+func (q *Queue) Resume() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := os.Remove(q.store.paused()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failure.Wrap(failure.Journal, innermost(err), "note that the queue goes on")
+	}
+	q.pause = ""
+	q.schedule()
+	return nil
+}
+
+// Paused returns who paused the queue, or "".
+func (q *Queue) Paused() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pause
+}
+
+// Abort takes a request out of the queue, or interrupts its run, which then undoes
+// what it did; with kill its process ends at once, and its run is cut off. id may
+// be that of a run that resumed the request's first.
+func (q *Queue) Abort(id, who string, kill bool) (Entry, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.find(id)
+	if e == nil {
+		return Entry{}, failure.New(failure.NotFound, "no request %s waits or runs", id).WithHint("mepc-run status lists them")
+	}
+	var err error
+	switch {
+	case e.State == Done:
+		return e.Entry, failure.New(failure.Conflict, "%s has ended: %s", id, e.Result.Status)
+	case e.State == Queued:
+		at := slices.Index(q.waiting, e)
+		if at < 0 {
+			return Entry{}, failure.New(failure.Conflict, "%s is being written", id).WithHint("try again")
+		}
+		q.waiting = slices.Delete(q.waiting, at, at+1)
+		q.finish(e, Result{Status: Withdrawn, Text: "taken out of the queue by " + who})
+	case e.process == nil:
+		err = failure.New(failure.Conflict, "%s is just being started", id).WithHint("try again")
+	case kill:
+		e.killed = true
+		err = e.process.Kill()
+	default:
+		err = e.process.Interrupt()
+	}
+	return e.Entry, err
+}
+
+// find returns the request of a run.
+func (q *Queue) find(run string) *entry {
+	if e := q.entries[run]; e != nil {
+		return e
+	}
+	return q.entries[requestOf(run)]
+}
+
+// Get returns a request by its ID, or by that of a run of it.
+func (q *Queue) Get(id string) (Entry, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.find(id); e != nil {
+		return e.Entry, true
+	}
+	return Entry{}, false
+}
+
+// List returns the requests that run, oldest first, and those that wait, in order.
+func (q *Queue) List() (running, waiting []Entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.entries {
+		if e.State == Running {
+			running = append(running, e.Entry)
+		}
+	}
+	slices.SortFunc(running, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	for _, e := range q.waiting {
+		waiting = append(waiting, e.Entry)
+	}
+	return running, waiting
+}
+
+// Ended returns the requests that have ended and had no run, newest first: there is
+// no journal that tells of them.
+func (q *Queue) Ended() []Entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var all []Entry
+	for _, id := range slices.Backward(q.ended) {
+		if e := q.entries[id]; e.Run == "" {
+			all = append(all, e.Entry)
+		}
+	}
+	return all
+}
+
+// Outcome is how requests of a recipe ended.
+type Outcome struct{ Recipe, Status string }
+
+// Counts returns how many requests have ended since the queue was opened.
+func (q *Queue) Counts() map[Outcome]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return maps.Clone(q.counts)
+}
+
+// Changed returns a channel that is closed at the next change.
+func (q *Queue) Changed() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.changed
+}
+
+func (q *Queue) tell() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// Close starts nothing any more, waits for what runs until ctx ends, and leaves the
+// rest to whoever opens the queue next: it goes on.
+func (q *Queue) Close(ctx context.Context) error {
+	q.mu.Lock()
+	q.closed = true
+	q.tell()
+	q.mu.Unlock()
+	over := make(chan struct{})
+	go func() {
+		q.runs.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+		running, _ := q.List()
+		for _, e := range running {
+			q.opts.Log.Info("a run goes on without this server", "run", cmp.Or(e.Run, e.ID), "recipe", e.Recipe)
+		}
+	}
+	return q.lock.Close()
+}
+
+func innermost(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

@@ -1,0 +1,388 @@
+package queue_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/internal/queue"
+)
+
+// plant is a server without processes: a run of it lasts until end is called.
+type plant struct {
+	t   *testing.T
+	dir *journal.Dir
+	*queue.Queue
+
+	dead atomic.Bool
+
+	mu     sync.Mutex
+	runs   []string // that were started, in order
+	going  map[string]*process
+	refuse error // of Start
+}
+
+// process is a run: this test again, as a process that has the request's file.
+type process struct {
+	server *plant
+	cmd    *exec.Cmd
+	ends   io.Closer // its standard input: it ends well when that ends
+	over   chan struct{}
+}
+
+func (p *process) Wait() string {
+	_ = p.cmd.Wait() // it may be killed
+	close(p.over)
+	if p.server.dead.Load() {
+		select {} // who waits is no more
+	}
+	return ""
+}
+
+// end ends the run: well, or, with dead, by kill -9.
+func (p *process) end(dead bool) {
+	if dead {
+		_ = p.cmd.Process.Kill()
+	}
+	_ = p.ends.Close()
+	<-p.over
+}
+
+func (p *process) Interrupt() error { return p.ends.Close() }
+func (p *process) Kill() error      { return p.cmd.Process.Kill() }
+
+func TestMain(m *testing.M) {
+	if a := os.Getenv("TEST_ATTEMPT"); a != "" {
+		if err := attempt(a); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// attempt is a run.
+func attempt(told string) error {
+	var a queue.Attempt
+	if err := json.Unmarshal([]byte(told), &a); err != nil {
+		return err
+	}
+	file := os.NewFile(3, "request")
+	r, _, err := queue.Read(file)
+	if err != nil {
+		return err
+	}
+	jour, err := journal.Open(os.Getenv("TEST_STATE"), clock.Wall{}).Begin(journal.Header{ID: a.ID, App: r.App, Recipe: r.Recipe, Resumes: a.Resumes},
+		journal.Settings{Clean: func(s string) string { return s }})
+	if err != nil {
+		return err
+	}
+	if err := queue.Begun(file, a.ID); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	return jour.End("ok", 0, 0, nil)
+}
+
+func open(t *testing.T, path string, opts queue.Options) *plant {
+	t.Helper()
+	p := &plant{t: t, dir: journal.Open(path, clock.Wall{}), going: map[string]*process{}}
+	opts.Journal, opts.Clock, opts.Log, opts.Start = p.dir, clock.Wall{}, slog.New(slog.DiscardHandler), p.start
+	if opts.Workers == 0 {
+		opts.Workers = 8
+	}
+	if opts.Max == 0 {
+		opts.Max = 100
+	}
+	opts.Keep = 100
+	var err error
+	if p.Queue, err = queue.Open(opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	return p
+}
+
+// crash ends the server as kill -9 does: its processes go on.
+func (p *plant) crash() {
+	p.dead.Store(true)
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = p.Close(over)
+}
+
+func (p *plant) close() {
+	if p.dead.Load() {
+		return
+	}
+	p.mu.Lock()
+	for _, r := range p.going {
+		_ = r.ends.Close()
+	}
+	p.mu.Unlock()
+	_ = p.Close(context.Background())
+}
+
+func (p *plant) start(r *queue.Request, a queue.Attempt, file *os.File) (queue.Process, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuse != nil {
+		return nil, p.refuse
+	}
+	told, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "TEST_ATTEMPT="+string(told), "TEST_STATE="+p.dir.Path(), "GORACE=atexit_sleep_ms=0")
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{file}, os.Stderr
+	ends, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	run := &process{p, cmd, ends, make(chan struct{})}
+	p.runs, p.going[a.ID] = append(p.runs, r.Recipe+" "+r.App), run
+	return run, nil
+}
+
+// add asks for a run.
+func (p *plant) add(recipe, app string, more ...func(*queue.Request)) queue.Entry {
+	p.t.Helper()
+	r := queue.Request{Recipe: recipe, App: app, Source: "test"}
+	for _, m := range more {
+		m(&r)
+	}
+	e, _, err := p.Add(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return e
+}
+
+// when waits until ok.
+func (p *plant) when(what string, ok func() bool) {
+	p.t.Helper()
+	late := time.After(30 * time.Second)
+	for {
+		changed := p.Changed()
+		if ok() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Millisecond): // a run begins without a change of the queue
+		case <-late:
+			p.t.Fatalf("waited in vain for %s; started %q", what, p.started())
+		}
+	}
+}
+
+func (p *plant) started() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.runs)
+}
+
+// run waits until a run has begun.
+func (p *plant) run(id string) *process {
+	p.t.Helper()
+	p.when("the run "+id, func() bool {
+		run, err := p.dir.Get(id)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return err == nil && run != nil && p.going[id] != nil
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.going[id]
+}
+
+func (p *plant) ended(id, status string) {
+	p.t.Helper()
+	p.when(id+" to be "+status, func() bool {
+		e, ok := p.Get(id)
+		return ok && e.State == queue.Done && e.Result.Status == status
+	})
+}
+
+func TestOneRunOfAnAppAtATimeInOrder(t *testing.T) {
+	p := open(t, t.TempDir(), queue.Options{Workers: 2})
+	first, second, other, third := p.add("a", "shop"), p.add("b", "shop"), p.add("c", "blog"), p.add("d", "mail")
+	p.run(first.ID)
+	p.run(other.ID)
+	if e, _ := p.Get(third.ID); e.State != queue.Queued {
+		t.Errorf("there are two workers, and a third run is %s", e.State)
+	}
+	p.run(other.ID).end(false)
+	p.run(third.ID)
+	if e, _ := p.Get(second.ID); e.State != queue.Queued {
+		t.Errorf("a second run of an app is %s", e.State)
+	}
+	p.run(first.ID).end(false)
+	p.run(second.ID)
+	want := []string{"a shop", "c blog", "d mail", "b shop"}
+	if got := p.started(); !slices.Equal(got, want) {
+		t.Errorf("started %q, want %q", got, want)
+	}
+}
+
+func TestALaterRequestTakesThePlaceOfOneThatWaits(t *testing.T) {
+	p := open(t, t.TempDir(), queue.Options{Max: 3})
+	coalesce := func(r *queue.Request) { r.Coalesce = true }
+	first := p.add("a", "shop", coalesce)
+	p.run(first.ID)
+	old, kept, latest := p.add("a", "shop", coalesce), p.add("a", "shop"), p.add("a", "shop", coalesce)
+	p.ended(old.ID, queue.Superseded)
+	if e, _ := p.Get(old.ID); e.Result.By != kept.ID {
+		t.Errorf("%s took its place, and not %s", e.Result.By, kept.ID)
+	}
+	p.add("b", "shop")
+	if _, _, err := p.Add(queue.Request{Recipe: "a", App: "shop"}); !errors.Is(err, queue.ErrFull) {
+		t.Errorf("more wait than may: %v", err)
+	}
+	p.run(first.ID).end(false)
+	p.run(kept.ID).end(false)
+	p.run(latest.ID)
+}
+
+func TestADeliveryIsTakenOnce(t *testing.T) {
+	dir := t.TempDir()
+	p := open(t, dir, queue.Options{})
+	d := func(r *queue.Request) { r.Delivery = "42" }
+	first := p.add("a", "shop", d)
+	if again := p.add("a", "shop", d); again.ID != first.ID {
+		t.Error("a second request of the same delivery is another one")
+	}
+	p.run(first.ID).end(false)
+	p.ended(first.ID, "ok")
+	p.close()
+	p = open(t, dir, queue.Options{})
+	if again := p.add("a", "shop", d); again.ID != first.ID || again.Result == nil {
+		t.Errorf("after a restart the delivery is not known: %+v", again)
+	}
+	if n := len(p.started()); n > 0 {
+		t.Errorf("%d runs were started", n)
+	}
+}
+
+func TestWhatWaitsSurvivesTheServer(t *testing.T) {
+	dir := t.TempDir()
+	p := open(t, dir, queue.Options{})
+	if err := p.Pause("me"); err != nil {
+		t.Fatal(err)
+	}
+	a, b := p.add("a", "shop"), p.add("b", "shop")
+	if _, err := queue.Open(queue.Options{Journal: p.dir, Clock: clock.Wall{}, Log: slog.New(slog.DiscardHandler)}); failure.KindOf(err) != failure.Conflict {
+		t.Errorf("a second server on the same directory: %v", err)
+	}
+	p.close()
+	p = open(t, dir, queue.Options{})
+	if p.Paused() != "me" || len(p.started()) > 0 {
+		t.Errorf("paused by %q, started %q", p.Paused(), p.started())
+	}
+	if err := p.Queue.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	p.run(a.ID).end(false)
+	p.run(b.ID)
+}
+
+// A server that dies takes no run with it; a run that dies is resumed, and not for
+// ever; and nothing is run twice.
+func TestCrashes(t *testing.T) {
+	dir := t.TempDir()
+	p := open(t, dir, queue.Options{})
+	living, dying := p.add("living", "a"), p.add("dying", "b")
+	live, die := p.run(living.ID), p.run(dying.ID)
+	p.crash()
+	die.end(true)
+	p = open(t, dir, queue.Options{})
+	second := p.run(dying.ID + "-2")
+	if run, err := p.dir.Get(dying.ID + "-2"); err != nil || run.Resumes != dying.ID {
+		t.Errorf("the run is not resumed: %+v, %v", run, err)
+	}
+	if got := p.started(); !slices.Equal(got, []string{"dying b"}) {
+		t.Errorf("started %q", got)
+	}
+	live.end(false)
+	p.ended(living.ID, "ok")
+	second.end(true)
+	p.run(dying.ID + "-3").end(true)
+	p.ended(dying.ID, queue.CutOff)
+	if e, _ := p.Get(dying.ID); !strings.Contains(e.Result.Text, "mepc-run resume "+dying.ID+"-3") {
+		t.Errorf("%+v", e.Result)
+	}
+}
+
+func TestARunIsInterruptedOrKilledOrTakenOut(t *testing.T) {
+	p := open(t, t.TempDir(), queue.Options{})
+	a, b := p.add("a", "shop"), p.add("b", "shop")
+	p.run(a.ID)
+	if _, err := p.Abort(b.ID, "me", false); err != nil {
+		t.Error(err)
+	}
+	p.ended(b.ID, queue.Withdrawn)
+	p.when("its process", func() bool { _, err := p.Abort(a.ID, "me", true); return err == nil })
+	p.ended(a.ID, queue.CutOff)
+	for id, kind := range map[string]failure.Kind{a.ID: failure.Conflict, "nobody": failure.NotFound} {
+		if _, err := p.Abort(id, "me", false); failure.KindOf(err) != kind {
+			t.Errorf("abort %s: %v", id, err)
+		}
+	}
+	p.mu.Lock()
+	p.refuse = failure.New(failure.Conflict, "the recipe cannot be run")
+	p.mu.Unlock()
+	p.ended(p.add("c", "shop").ID, queue.NotBegun)
+}
+
+func TestManyAtOnce(t *testing.T) {
+	p := open(t, t.TempDir(), queue.Options{Max: 1000, Workers: 4})
+	var wg sync.WaitGroup
+	ids := make(chan string, 40)
+	for i := range 40 {
+		wg.Go(func() {
+			e, _, err := p.Add(queue.Request{Recipe: "a", App: strconv.Itoa(i % 10), Source: "test", Delivery: strconv.Itoa(i / 2)})
+			if err != nil {
+				t.Error(err)
+			}
+			ids <- e.ID
+		})
+	}
+	wg.Wait()
+	close(ids)
+	distinct := map[string]bool{}
+	for id := range ids {
+		distinct[id] = true
+	}
+	if len(distinct) != 20 {
+		t.Errorf("%d requests of 20 deliveries", len(distinct))
+	}
+	for id := range distinct {
+		go func() { p.run(id).end(false) }()
+	}
+	for id := range distinct {
+		p.ended(id, "ok")
+	}
+	if n := len(p.started()); n != 20 {
+		t.Errorf("%d runs of 20 requests", n)
+	}
+}
