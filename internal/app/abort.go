@@ -8,6 +8,7 @@ import (
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/internal/undo"
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -63,7 +64,7 @@ func (c *command) abortRun(cmd *cobra.Command, args []string) error {
 	if err := sameServers(ctx, world, run); err != nil {
 		return err
 	}
-	of, err := host.LoadFS(pinned(run.Sources()), run.File)
+	of, err := host.LoadFS(reload.Files(run.Sources()), run.File)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -64,7 +65,12 @@ type command struct {
 	abort   context.Context // ends at the second signal
 	flags   flags
 	journal *journal.Journal // of the run under way; nil: it has none
+	tell    func(string)     // tells its user something; nil: there is none
 	recipe  string           // as the user named it
+	// pinned are the files of the only recipe that a worker loads, and pinnedFile is
+	// which of them it is.
+	pinned     reload.Files
+	pinnedFile string
 	// helpErr is what went wrong in a help function, which cannot return it.
 	helpErr error
 	changes bool          // a rehearsal found something to do
@@ -115,7 +121,8 @@ traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
 	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(), c.checkCommand(),
 		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.resumeCommand(), c.abortCommand(), c.lockCommand(),
 		c.routerCommand(), c.completionCommand(), c.versionCommand())
-	root.AddCommand(c.docCommand(), c.initCommand(), c.doctorCommand())
+	root.AddCommand(c.serveCommand(), c.triggerCommand(), c.statusCommand(), c.pauseCommand(), c.approveCommand(), c.resumeQueueCommand(), c.workerCommand())
+	root.AddCommand(c.docCommand(), c.initCommand(), c.doctorCommand(), c.watchCommand())
 	root.AddCommand(c.topics()...)
 	root.SetHelpCommand(c.helpCommand())
 	return root

@@ -197,7 +197,7 @@ func (c *command) sameRecipe(p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	recipe, err := load(host, p.Recipe.Name)
+	recipe, err := c.load(host, p.Recipe.Name)
 	if err != nil {
 		return err
 	}

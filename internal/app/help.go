@@ -33,7 +33,7 @@ func (c *command) rootHelp(root *cobra.Command) error {
 	b.WriteString(root.Long + "\n" + usageText)
 	for _, runnable := range []bool{true, false} {
 		for _, sub := range root.Commands() {
-			if sub.Runnable() != runnable {
+			if sub.Runnable() != runnable || sub.Hidden {
 				continue
 			}
 			name := sub.Name()

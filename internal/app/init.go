@@ -77,7 +77,7 @@ func stubFiles() map[string]string {
 
 // documented is everything that recipes and specs can call.
 func documented() []runtime.Module {
-	return append(modules(nil, std.Options{}, lock.Options{}), spec.Modules()...)
+	return append(modules(nil, std.Options{}, lock.Options{}, nil), spec.Modules()...)
 }
 
 // writeProject writes a new project to dir.

@@ -65,8 +65,8 @@ func (c *command) begin(ctx context.Context, dir *journal.Dir, world *engine.Wor
 		store = "" // the recipe may do without one; if not, it says what is wrong
 	}
 	h := journal.Header{
-		App: appOf(recipe, declared, x.opts.Params), Recipe: x.name, File: recipe.Name, Hash: recipe.Hash,
-		Params: maps.Clone(x.opts.Params), PID: os.Getpid(), Who: c.who(), Host: hostname(), Version: versionLine(c.env),
+		ID: x.served.id(), App: runtime.AppOf(recipe.Name, declared, x.opts.Params), Recipe: x.name, File: recipe.Name, Hash: recipe.Hash,
+		Params: maps.Clone(x.opts.Params), PID: os.Getpid(), Who: x.served.who(c.who()), Host: hostname(), Version: versionLine(c.env),
 		Docker: world.DockerName(engine.DockerEndpoint{}), Redis: store, Options: c.options(),
 	}
 	if x.opts.Scrub == nil {
@@ -115,22 +115,6 @@ func passwordIn(text string) string {
 	}
 	password, _ := u.User.Password()
 	return password
-}
-
-// appOf returns what a run is found by: its parameter app, else the recipe's name.
-func appOf(recipe *runtime.Recipe, declared []runtime.Param, given map[string]any) string {
-	for _, p := range declared {
-		if p.Name != "app" || p.Type == "secret" {
-			continue
-		}
-		if v, ok := given["app"].(string); ok && v != "" {
-			return v
-		}
-		if v, ok := p.Default.(string); ok && v != "" {
-			return v
-		}
-	}
-	return strings.TrimSuffix(recipe.Name, ".lua")
 }
 
 // options returns the flags that a resumed run needs again.

@@ -3,6 +3,7 @@ package app
 import (
 	"slices"
 
+	"github.com/mepc/mepc-run/modules/approve"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
@@ -14,7 +15,7 @@ import (
 
 // modules is the list of everything that a recipe can call, in the *engine.World
 // that a run is given. A new module is one folder under modules/ and one line here.
-func modules(allow []string, stdOptions std.Options, lockOptions lock.Options) []runtime.Module {
+func modules(allow []string, stdOptions std.Options, lockOptions lock.Options, ask approve.Ask) []runtime.Module {
 	lifted := func(name string) bool { return slices.Contains(allow, name) }
 	return append(std.Modules(stdOptions),
 		docker.New(docker.Allow{
@@ -26,5 +27,6 @@ func modules(allow []string, stdOptions std.Options, lockOptions lock.Options) [
 		http.New(),
 		lock.New(lockOptions),
 		on.New(),
+		approve.New(ask),
 	)
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -65,7 +65,7 @@ func (c *command) resume(cmd *cobra.Command, args []string) error {
 	}
 	return c.execute(cmd.Context(), world, execution{
 		name: run.Recipe, resumes: run, opts: runtime.RunOptions{Params: given, Abort: c.abort},
-		load: func(h *runtime.Host) (*runtime.Recipe, error) { return h.LoadFS(pinned(run.Sources()), run.File) },
+		load: func(h *runtime.Host) (*runtime.Recipe, error) { return h.LoadFS(reload.Files(run.Sources()), run.File) },
 	})
 }
 
@@ -162,28 +162,3 @@ func sameServers(ctx context.Context, world *engine.World, run *journal.Run) err
 	}
 	return nil
 }
-
-// pinned are the files of a recipe as a run loaded them.
-type pinned map[string]string
-
-// Open implements fs.FS.
-func (p pinned) Open(name string) (fs.File, error) {
-	text, ok := p[name]
-	if !ok {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return &pinnedFile{strings.NewReader(text), name}, nil
-}
-
-type pinnedFile struct {
-	*strings.Reader
-	name string
-}
-
-// Stat is asked for by nobody.
-func (f *pinnedFile) Stat() (fs.FileInfo, error) {
-	return nil, &fs.PathError{Op: "stat", Path: f.name, Err: fs.ErrInvalid}
-}
-
-// Close does nothing.
-func (f *pinnedFile) Close() error { return nil }

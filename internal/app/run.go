@@ -54,6 +54,7 @@ type execution struct {
 	load    func(*runtime.Host) (*runtime.Recipe, error) // nil: load name
 	resumes *journal.Run                                 // nil: it is no resumed run
 	aborts  *journal.Run                                 // nil: it takes no run back
+	served  *served                                      // nil: nobody but its user asked for it
 }
 
 // execute runs a recipe in world, journals it and shows it.
@@ -63,7 +64,7 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 		return err
 	}
 	if x.load == nil {
-		x.load = func(h *runtime.Host) (*runtime.Recipe, error) { return load(h, x.name) }
+		x.load = func(h *runtime.Host) (*runtime.Recipe, error) { return c.load(h, x.name) }
 	}
 	recipe, err := x.load(host)
 	if err != nil {
@@ -82,8 +83,12 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 		return err
 	}
 	c.journal = jour
+	if err := x.served.begun(jour.ID()); err != nil {
+		return err
+	}
 	defer outliveReaders()()
 	rep := c.report(recipe.Name)
+	c.tell = func(text string) { rep.Event(warning(text)) }
 	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
 	left := c.noticeCutOff(dir, jour, &x, rep)
 	opts := x.opts
@@ -92,6 +97,9 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	guards.Noted = jour.Was
 	opts.Guards, opts.Sinks = append(opts.Guards, guards, jour), append(opts.Sinks, jour, rep)
 	opts.Memo, opts.Loaded, opts.ID, opts.Print = jour, jour.Loaded, jour.ID(), rep.Print
+	if x.served != nil {
+		opts.Print = func(line string) { jour.Event(printed(line)) } // who reads it has the journal
+	}
 	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
 	res, err := host.Run(ctx, recipe, opts)
 	if err == nil && x.last != nil {
@@ -164,7 +172,7 @@ func (c *command) hostFor(routers []string, limits runtime.Limits) (*runtime.Hos
 		Library: recipes.FS, Limits: limits, Cache: &c.compiled,
 		Modules: modules(c.flags.allow, std.Options{
 			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
-		}, c.locking()),
+		}, c.locking(), c.ask),
 	}), nil
 }
 
@@ -184,12 +192,20 @@ func (c *command) describe(ctx context.Context, name string) (*runtime.Recipe, [
 	if err != nil {
 		return nil, nil, err
 	}
-	recipe, err := load(host, name)
+	recipe, err := c.load(host, name)
 	if err != nil {
 		return nil, nil, err
 	}
 	declared, err := host.Describe(ctx, recipe, world)
 	return recipe, declared, err
+}
+
+// load returns the recipe name: of a worker, the one that it was given.
+func (c *command) load(host *runtime.Host, name string) (*runtime.Recipe, error) {
+	if c.pinned != nil {
+		return host.LoadFS(c.pinned, c.pinnedFile)
+	}
+	return load(host, name)
 }
 
 // load returns the recipe in the file name, or the one that mepc-run brings
@@ -210,7 +226,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"abort", "apply", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "resume", "router", "runs", "show", "test", "version", "world"}
+var commandNames = []string{"abort", "apply", "approve", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "pause", "resume", "resume-queue", "router", "runs", "serve", "show", "status", "test", "trigger", "version", "watch", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.

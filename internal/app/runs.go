@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,38 +57,6 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
-// runSummary is a run as --json lists it.
-type runSummary struct {
-	*journal.Header
-	Status   string         `json:"status"`
-	Effects  int            `json:"effects"`
-	Millis   float64        `json:"duration_ms"`
-	Error    *journal.Error `json:"error"`
-	Settled  *journal.By    `json:"settled,omitempty"`
-	InStep   []string       `json:"in_step,omitempty"` // of one that was cut off or goes on
-	Damaged  int            `json:"damaged_lines,omitempty"`
-	Calls    []*callSummary `json:"calls,omitempty"`
-	Undoings []*undoing     `json:"compensations,omitempty"`
-}
-
-func summary(run *journal.Run) runSummary {
-	s := runSummary{Header: &run.Header, Status: run.Status(), Effects: run.Effects(), Settled: run.Settled, Damaged: run.Damaged}
-	s.Millis = float64(took(run).Microseconds()) / 1000
-	if run.Ended != nil {
-		s.Error = run.Ended.Error
-	} else {
-		s.InStep = run.Step()
-	}
-	return s
-}
-
-func took(run *journal.Run) time.Duration {
-	if run.Ended != nil {
-		return run.Ended.Duration
-	}
-	return run.Last().Sub(run.Started)
-}
-
 func (c *command) listRuns(want func(*journal.Header) bool, params bool) error {
 	dir, err := c.stateDir()
 	if err != nil {
@@ -101,7 +68,7 @@ func (c *command) listRuns(want func(*journal.Header) bool, params bool) error {
 	}
 	if c.flags.json {
 		for _, run := range runs {
-			if err := c.putJSON(summary(run)); err != nil {
+			if err := c.putJSON(run.Summary()); err != nil {
 				return err
 			}
 		}
@@ -119,7 +86,7 @@ func (c *command) listRuns(want func(*journal.Header) bool, params bool) error {
 	}
 	for _, run := range runs {
 		fmt.Fprintf(w, "\n%s\t%s\t%s\t%s\t%d\t%s\t%s@%s\t%s", run.ID, run.Started.Local().Format("2006-01-02 15:04:05"),
-			report.Clean(run.App), run.Status(), run.Effects(), report.Duration(took(run)), run.Who, run.Host, report.Clean(run.Recipe))
+			report.Clean(run.App), run.Status(), run.Effects(), report.Duration(run.Took()), run.Who, run.Host, report.Clean(run.Recipe))
 		if params {
 			fmt.Fprintf(w, " %s\t%s", run.Hash[:min(12, len(run.Hash))], paramsText(run))
 		}

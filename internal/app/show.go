@@ -28,8 +28,8 @@ without it the latest is shown.`,
 				return err
 			}
 			if c.flags.json {
-				s := summary(run)
-				s.Calls, s.Undoings = callsOf(run), undoings(run)
+				s := run.Summary()
+				s.Calls, s.Undoings = run.CallSummaries(), run.Undoings()
 				return c.putJSON(s)
 			}
 			_, err = c.env.Stdout.Write(showRun(run))
@@ -70,56 +70,6 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 	return failure.New(failure.Usage, "%s takes one run, got %d", cmd.CommandPath(), len(args)).WithHint("usage: %s", cmd.UseLine())
 }
 
-// callSummary is a call that may have changed something, as --json shows it.
-type callSummary struct {
-	*effect.Op
-	Outcome string         `json:"outcome"` // "" when the run was cut off before it was known
-	Millis  float64        `json:"duration_ms"`
-	Summary string         `json:"summary,omitempty"`
-	Error   *journal.Error `json:"error,omitempty"`
-}
-
-func callsOf(run *journal.Run) []*callSummary {
-	var all []*callSummary
-	for _, call := range run.Calls() {
-		s := &callSummary{Op: call.Op}
-		if r := call.Result; r != nil {
-			s.Outcome, s.Millis, s.Summary, s.Error = string(r.Outcome), float64(r.Duration.Microseconds())/1000, r.Summary, r.Error
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// undoing is a compensation and what became of it.
-type undoing struct {
-	Name  string         `json:"name"`
-	Where string         `json:"where,omitempty"`
-	State string         `json:"state"` // registered, withdrawn, done, failed
-	Said  string         `json:"said,omitempty"`
-	Error *journal.Error `json:"error,omitempty"`
-}
-
-func undoings(run *journal.Run) []*undoing {
-	var all []*undoing
-	for _, r := range run.Records {
-		switch {
-		case r.Type == journal.Deferred:
-			all = append(all, &undoing{Name: r.Undo.Name, Where: r.Undo.Where, State: "registered"})
-		case r.Undo == nil || r.Undo.Number < 1 || r.Undo.Number > len(all):
-		case r.Type == journal.Withdrawn:
-			all[r.Undo.Number-1].State = "withdrawn"
-		case r.Type == journal.Undone:
-			u := all[r.Undo.Number-1]
-			u.State, u.Said, u.Error = "done", r.Undo.Said, r.Error
-			if r.Error != nil {
-				u.State = "failed"
-			}
-		}
-	}
-	return all
-}
-
 // showRun is a run for people.
 func showRun(run *journal.Run) []byte {
 	var b bytes.Buffer
@@ -151,7 +101,7 @@ func showRun(run *journal.Run) []byte {
 		}
 		fmt.Fprintf(&b, "  %s\n", callText(call))
 	}
-	if all := undoings(run); len(all) > 0 {
+	if all := run.Undoings(); len(all) > 0 {
 		b.WriteString("\ncompensations\n")
 		for _, u := range all {
 			fmt.Fprintf(&b, "  %-10s %s%s\n", u.State, report.Clean(u.Name), prefixed(": ", oneLine(u.Said)))
@@ -177,7 +127,7 @@ func resultText(run *journal.Run) string {
 	case run.CutOff():
 		text = "cut off" + whereOf(run)
 	default:
-		text += fmt.Sprintf(", %s in %s", plural(run.Effects(), "effect"), report.Duration(took(run)))
+		text += fmt.Sprintf(", %s in %s", plural(run.Effects(), "effect"), report.Duration(run.Took()))
 	}
 	return text
 }

@@ -69,7 +69,7 @@ func (s *stage) once(ctx context.Context) (*plan.Plan, []engine.Need, error) {
 		return nil, nil, err
 	}
 	if s.load == nil {
-		s.load = func(h *runtime.Host) (*runtime.Recipe, error) { return load(h, s.name) }
+		s.load = func(h *runtime.Host) (*runtime.Recipe, error) { return s.command.load(h, s.name) }
 	}
 	if s.recipe, err = s.load(host); err != nil {
 		return nil, nil, err

@@ -132,7 +132,7 @@ func (c *command) test(cmd *cobra.Command, t *testFlags, args []string) error {
 		return err
 	}
 	opts := spec.Options{
-		Kit: c.kit(p), Root: p.tree, Project: projectDir, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed, Faults: faults,
+		Kit: c.kit(p), Root: p.tree, Project: p.dir, Files: files, Filter: t.filter, Limits: c.specLimits(), Timeout: t.timeout, Shuffle: t.seed, Faults: faults,
 	}
 	if t.update {
 		opts.Update = p.write
@@ -256,13 +256,13 @@ func (c *command) listSpecs(ctx context.Context, opts spec.Options) error {
 func (c *command) kit(p *project) spec.Kit {
 	hosts := &hosts{command: c, known: map[string]*runtime.Host{}}
 	return spec.Kit{
-		Modules: modules(nil, std.Options{}, lock.Options{}), Library: recipes.FS, Cache: &c.compiled,
+		Modules: modules(nil, std.Options{}, lock.Options{}, nil), Library: recipes.FS, Cache: &c.compiled,
 		Stage: func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error) {
 			host, err := hosts.of(routers)
 			if err != nil {
 				return nil, err
 			}
-			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire, Project: projectDir})
+			return rehearsal.New(state, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire, Project: p.dir})
 		},
 		Recipe: p.recipe,
 		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
@@ -311,6 +311,7 @@ func (c *command) specLimits() runtime.Limits {
 type project struct {
 	root *os.Root
 	tree fs.FS
+	dir  string
 }
 
 // projectDir is the project: the current directory.
@@ -321,7 +322,7 @@ func openProject() (*project, error) {
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, innermost(err), "open the current directory")
 	}
-	return &project{root, root.FS()}, nil
+	return &project{root, root.FS(), projectDir}, nil
 }
 
 func (p *project) close() { _ = p.root.Close() } // it was only read

@@ -105,6 +105,18 @@ func Rehearsal(opts Options, world *sim.World, stage Stage) *World {
 	w.dial = world.DialContext
 	w.noTakeover = true
 	w.drafts = &drafts{files: map[string][]byte{}}
+	w.approved = func(question string) (bool, error) {
+		yes, known := world.Approved(question)
+		switch {
+		case known:
+			return yes, nil
+		case stage.Assume == nil:
+			return false, failure.New(failure.NotModelled, "the simulated world does not say how %q is answered", question).
+				WithHint("approvals = {[%q] = true}; a * at the end stands for any rest", question)
+		}
+		stage.Assume(fmt.Sprintf("%q was taken as approved", question))
+		return true, nil
+	}
 	if stage.Project != "" {
 		w.project = absolute(stage.Project)
 	}

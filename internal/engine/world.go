@@ -53,6 +53,7 @@ type World struct {
 	noTakeover  bool    // connections to engines cannot be taken over, past dockerWire
 	project     string  // the directory that files are in; empty: any
 	drafts      *drafts // where files are written; nil: on disk
+	approved    func(question string) (bool, error)
 
 	mu      sync.Mutex
 	shared  *http.Transport
@@ -133,6 +134,9 @@ func (w *World) DockerNamed(ctx context.Context, name string) (*client.Client, e
 
 // Rehearsed reports whether this is no real world.
 func (w *World) Rehearsed() bool { return w.drafts != nil }
+
+// Approved answers a recipe's approve() in a rehearsal.
+func (w *World) Approved(question string) (bool, error) { return w.approved(question) }
 
 // Dial connects to address, for TCP probes.
 func (w *World) Dial(ctx context.Context, network, address string) (net.Conn, error) {

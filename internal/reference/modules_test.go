@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/reference"
+	"github.com/mepc/mepc-run/modules/approve"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
@@ -22,6 +23,7 @@ func documented() []runtime.Module {
 		http.New(),
 		lock.New(lock.Options{}),
 		on.New(),
+		approve.New(nil),
 	)
 }
 

@@ -13,7 +13,7 @@ import (
 // names a Redis key whose type a State cannot hold.
 func (w *World) Clone(c clock.Clock) (*World, error) {
 	now := w.lock()
-	n := &World{clock: c, dns: w.dns, outside: w.outside}
+	n := &World{clock: c, dns: w.dns, outside: w.outside, yes: w.yes}
 	n.store.world = n
 	n.counts.at, n.counts.sent = w.counts.clone()
 	if n.clock == nil {

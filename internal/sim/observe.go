@@ -21,7 +21,7 @@ func (w *World) State() (*State, error) {
 	for _, r := range w.routers {
 		s.Routers = append(s.Routers, Router{Address: r.address, Admin: r.admin, Dialect: r.dialect, Rate: r.rate})
 	}
-	s.Outside = w.outside
+	s.Outside, s.Approvals = w.outside, w.yes
 	w.unlock()
 	for _, n := range w.store.databases() {
 		keys, err := w.store.dump(n)

@@ -79,3 +79,16 @@ func (w *World) AskOutside(req *http.Request) (*http.Response, error) {
 	}
 	return a.response(req), nil
 }
+
+// Approved returns what State.Approvals answers to a question, and whether it says
+// anything about it. The longest entry that fits counts.
+func (w *World) Approved(question string) (yes, known bool) {
+	longest := -1
+	for key, answer := range w.yes {
+		prefix, open := strings.CutSuffix(key, "*")
+		if n := len(key); n > longest && (question == key || open && strings.HasPrefix(question, prefix)) {
+			yes, known, longest = answer, true, n
+		}
+	}
+	return yes, known
+}

@@ -48,7 +48,7 @@ func (w *World) restore(s *State) error {
 			return err
 		}
 	}
-	w.outside = s.Outside
+	w.outside, w.yes = s.Outside, s.Approvals
 	return w.store.load(s)
 }
 

@@ -20,6 +20,9 @@ type State struct {
 	// https://hooks.example/deploys, or by method and URL. A * at the end stands for
 	// any rest; the query is not looked at.
 	Outside map[string]Response `json:"outside,omitempty"`
+	// Approvals are the answers to a recipe's approve(), by question. A * at the end
+	// stands for any rest.
+	Approvals map[string]bool `json:"approvals,omitempty"`
 }
 
 // EngineState is a Docker engine and what is on it.

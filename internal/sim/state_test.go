@@ -97,7 +97,7 @@ func TestBadWorldFilesSayWhere(t *testing.T) {
 		{"no JSON", "{\"mepc_world\": 1,\n\n x}", "line 3: invalid character 'x'"},
 		{"an unknown key", "{\"mepc_world\": 1,\n\"engines\": [{\n\"imges\": []}]}", `line 3: engines, entry 1: unknown key "imges" (did you mean "images"?)`},
 		{"an unknown key of a fixture", "{\"mepc_world\": 1,\"engines\": [{\"images\": [{\"ref\":\"a\",\n\"behaviour\": {\"start_dealy\":\"2s\"}}]}]}", `line 2: behaviour: unknown key "start_dealy" (did you mean "start_delay"?)`},
-		{"a key like no other", "{\"mepc_world\": 1,\n\"zzzzzzzz\": 1}", `line 2: the world file: unknown key "zzzzzzzz" (known are engines, mepc_world`},
+		{"a key like no other", "{\"mepc_world\": 1,\n\"zzzzzzzz\": 1}", `line 2: the world file: unknown key "zzzzzzzz" (known are approvals, engines, mepc_world`},
 		{"a key twice", "{\"mepc_world\": 1,\n\"source\": \"a\",\n\"source\": \"b\"}", `line 3: the world file: "source" is given twice`},
 		{"a wrong type", "{\"mepc_world\": 1,\n\"engines\": {}}", "line 2: engines is not a list"},
 		{"a wrong scalar", "{\"mepc_world\": 1,\n\"source\": 5}", "line 2: source is not a string"},

@@ -36,6 +36,7 @@ type World struct {
 	engines []*Engine
 	routers []*router
 	outside map[string]Response // is replaced, and not modified
+	yes     map[string]bool     // State.Approvals
 	store   store
 
 	counts counts // has a lock of its own

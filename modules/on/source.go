@@ -23,8 +23,9 @@ type Source interface {
 
 // Given says which parameters an event gives a recipe.
 type Given struct {
-	Params map[string]runtime.Value `lua:"params" doc:"parameters that are always given, by name"`
-	Fields map[string]string        `lua:"fields" doc:"which field of the event each parameter is; the default is the field of the same name"`
+	Params   map[string]runtime.Value `lua:"params" doc:"parameters that are always given, by name"`
+	Coalesce bool                     `lua:"coalesce" doc:"while it waits, a later event's run of the same recipe and app may take its place"`
+	Fields   map[string]string        `lua:"fields" doc:"which field of the event each parameter is; the default is the field of the same name"`
 }
 
 func (g *Given) given() *Given { return g }

@@ -16,6 +16,9 @@ type Trigger struct {
 	Where string // the recipe's line, such as "deploy.lua:3"
 }
 
+// Coalesces reports whether a later event may take the place of one that waits.
+func (t *Trigger) Coalesces() bool { return t.given().Coalesce }
+
 // Triggers returns those of what a recipe has declared. The error is that of one
 // that would give parameters which the recipe does not take.
 func Triggers(d *runtime.Declaration) ([]*Trigger, error) {

@@ -1,0 +1,372 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/docker/docker/api/types/image"
+
+	"github.com/mepc/mepc-run/internal/lab"
+)
+
+// office is a server of a directory of recipes.
+type office struct {
+	*stage
+	dir, url, token string
+	args            []string
+	cmd             *exec.Cmd
+	log             *bytes.Buffer
+}
+
+const hubSecret = "a secret of twenty-four."
+
+// open starts mepc-run serve.
+func openOffice(t *testing.T, files map[string]string) *office {
+	t.Helper()
+	s, _ := own(t, lab.Options{})
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	o := &office{stage: s, dir: t.TempDir(), url: "http://" + address, log: &bytes.Buffer{}}
+	for name, text := range files {
+		o.write(name, text)
+	}
+	o.args = []string{
+		"serve", o.dir, "--listen", address, "--docker", s.docker, "--redis", s.redis, "--router", s.router, "--secret", "hub=env:HUB", "--stop-timeout", "5s",
+	}
+	o.begin()
+	t.Cleanup(func() {
+		_ = o.cmd.Process.Signal(os.Interrupt)
+		_ = o.cmd.Wait()
+		if t.Failed() {
+			t.Log(o.log.String())
+		}
+	})
+	return o
+}
+
+// begin starts the server, again after a crash.
+func (o *office) begin() {
+	o.t.Helper()
+	o.cmd = o.command(o.args...)
+	o.cmd.Env = append(o.cmd.Env, "HUB="+hubSecret)
+	o.cmd.Stderr = o.log
+	if err := o.cmd.Start(); err != nil {
+		o.t.Fatal(err)
+	}
+	o.eventually("the server", func() bool {
+		res, err := http.Get(o.url + "/readyz")
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil && res.StatusCode == http.StatusNoContent
+	})
+	token, err := os.ReadFile(filepath.Join(o.state, "serve", "token"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.token = strings.TrimSpace(string(token))
+}
+
+func (o *office) crash() {
+	o.t.Helper()
+	_ = o.cmd.Process.Kill()
+	_ = o.cmd.Wait()
+	o.begin()
+}
+
+func (o *office) write(name, text string) {
+	o.t.Helper()
+	p := filepath.Join(o.dir, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// ask asks the API and decodes its answer.
+func (o *office) ask(method, path string, body, answer any, header ...string) int {
+	o.t.Helper()
+	var sent io.Reader
+	switch b := body.(type) {
+	case nil:
+	case []byte:
+		sent = bytes.NewReader(b)
+	default:
+		data, err := json.Marshal(body)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		sent = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(o.t.Context(), method, o.url+path, sent)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if len(header) == 0 {
+		req.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err == nil && answer != nil {
+		err = json.Unmarshal(data, answer)
+	}
+	if err != nil {
+		o.t.Fatalf("%s %s: %v\n%s", method, path, err, data)
+	}
+	return res.StatusCode
+}
+
+// request is one for a run.
+type request struct {
+	ID, State, Run string
+	Result         struct{ Status, Text string }
+}
+
+// ended waits until a request has ended so.
+func (o *office) ended(id, status string) {
+	o.t.Helper()
+	var got struct{ Request request }
+	o.eventually("the run "+id, func() bool {
+		o.ask("GET", "/api/v1/runs/"+id, nil, &got)
+		return got.Request.State == "done"
+	})
+	if got.Request.Result.Status != status {
+		o.t.Errorf("the run %s is %s: %s", id, got.Request.Result.Status, got.Request.Result.Text)
+	}
+}
+
+// deployer deploys what it is told, as bluegreen does.
+func (o *office) deployer(more string) string {
+	return fmt.Sprintf(`-- Deploys the shop.
+%s
+local deployment = require("lib.deployment")
+local p = params{image = {required = true, doc = "what to deploy"}, ready = {default = "0s", doc = "how long it takes to start"}}
+local d = deployment.open{
+  image = p.image, app = %q, host = %q, port = 8080, replicas = 1, health = "/health", wait = 20, confirm = "/version", confirm_max = 15,
+  expect = p.image:match(":(.*)$"), drain = 0.1, drain_max = 60, admin = {%q}, links = {}, env = {"READY_AFTER=" .. p.ready}, secrets = {},
+  identifier = "", network = "", advertise = "", publish = "0.0.0.0", restart = "always", keep = 1, retain = 5, dialect = "hipache",
+}
+d:start()
+if d.settled then return end
+d:switch()
+d:confirm()
+d:finish()
+`, more, o.app, o.app, o.admin)
+}
+
+func sign(body []byte) string {
+	mac := hmac.New(sha256.New, []byte(hubSecret))
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// Deliverables go to production by themselves: by a signed webhook, a new tag on the
+// engine, an entry in a stream; once each, also when the server is killed.
+func TestServe(t *testing.T) {
+	o := openOffice(t, nil)
+	o.write("shop.lua", o.deployer(fmt.Sprintf(`on.webhook{secret = "hub", fields = {image = "package.ref"}}
+on.image{name = %q}
+on.redis{stream = "deploys"}`, o.app+"/app:9.*")))
+	var known []struct {
+		Name, Version, Trouble string
+		Triggers               []string
+	}
+	o.eventually("the recipe", func() bool {
+		o.ask("GET", "/api/v1/recipes", nil, &known)
+		return len(known) == 1 && known[0].Version != ""
+	})
+	hook := func(version, delivery string, header ...string) (int, request) {
+		body := []byte(fmt.Sprintf(`{"package": {"ref": %q}}`, o.image(version)))
+		var got request
+		code := o.ask("POST", "/webhooks/shop", body, &got, append([]string{"X-Hub-Signature-256", sign(body), "X-GitHub-Delivery", delivery}, header...)...)
+		return code, got
+	}
+	code, first := hook("1.0", "a")
+	if code != http.StatusAccepted {
+		t.Fatalf("a signed webhook: %d %+v", code, first)
+	}
+	if code, again := hook("1.0", "a"); again.ID != first.ID {
+		t.Errorf("the same delivery: %d %+v, and first %+v", code, again, first)
+	}
+	if code, _ := hook("1.0", "b", "X-Hub-Signature-256", sign([]byte("another"))); code != http.StatusUnauthorized {
+		t.Errorf("a wrong signature: %d", code)
+	}
+	o.ended(first.ID, "ok")
+	o.serves("1.0", 1)
+
+	audience := o.load()
+	// The server is killed while a run goes on, and another request waits.
+	_, second := hook("1.1", "c")
+	o.eventually("the new container", func() bool { return len(o.running("1.1")) == 1 })
+	_, third := hook("1.2", "d")
+	o.crash()
+	o.ended(second.ID, "ok")
+	o.ended(third.ID, "ok")
+	o.serves("1.2", 1)
+
+	// A tag that is new on the engine.
+	if err := o.engine.ImageTag(t.Context(), o.image("1.3"), o.app+"/app:9.1"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, _ = o.stage.engine.ImageRemove(context.Background(), o.app+"/app:9.1", image.RemoveOptions{Force: true})
+	})
+	o.eventually("the run of a new tag", func() bool { return o.count("failed")+o.count("ok") >= 4 })
+	// An entry in a stream.
+	if err := o.store.Do(t.Context(), "XADD", "deploys", "*", "image", o.image("1.0")).Err(); err != nil {
+		t.Fatal(err)
+	}
+	o.eventually("the run of an entry", func() bool { return len(o.running("1.0")) == 1 && o.count("ok") >= 4 })
+	audience.end()
+	if n, err := o.store.XPending(t.Context(), "deploys", "mepc-run").Result(); err != nil || n.Count != 0 {
+		t.Errorf("the entry is not acknowledged: %+v, %v", n, err)
+	}
+
+	// A recipe that is broken stays out, and the last good one in.
+	o.write("shop.lua", "params{")
+	o.eventually("the trouble", func() bool {
+		o.ask("GET", "/api/v1/recipes", nil, &known)
+		return known[0].Trouble != ""
+	})
+	if known[0].Version == "" {
+		t.Error("the last good version is gone")
+	}
+	var status struct{ Trouble []string }
+	if o.ask("GET", "/api/v1/status", nil, &status); len(status.Trouble) != 1 {
+		t.Errorf("status tells %q", status.Trouble)
+	}
+	if code := o.ask("GET", "/api/v1/status", nil, nil, "Authorization", "Bearer wrong"); code != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d", code)
+	}
+}
+
+// count is how many runs ended so.
+func (o *office) count(status string) int {
+	var runs []struct{ Status string }
+	o.ask("GET", "/api/v1/runs?limit=500", nil, &runs)
+	n := 0
+	for _, r := range runs {
+		if r.Status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// browser opens a real one. E2E_SHOTS names a directory for what it shows.
+func browser(t *testing.T) (ctx context.Context, shot func(name string)) {
+	t.Helper()
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if found, err := exec.LookPath(name); err == nil && path == "" {
+			path = found
+		}
+	}
+	if path == "" {
+		t.Skip("no Chromium on this machine: apt-get install chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1200, 900), chromedp.UserDataDir(t.TempDir()))
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(stop)
+	ctx, end := chromedp.NewContext(alloc)
+	t.Cleanup(end)
+	ctx, late := context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(late)
+	return ctx, func(name string) {
+		dir := os.Getenv("E2E_SHOTS")
+		if dir == "" {
+			return
+		}
+		var png []byte
+		if err := chromedp.Run(ctx, chromedp.FullScreenshot(&png, 100)); err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What a person does on the page: sign in, rehearse, read the plan, carry it out,
+// watch, approve; and sees a broken recipe, and the server come back.
+func TestPage(t *testing.T) {
+	o := openOffice(t, nil)
+	o.write("shop.lua", o.deployer(""))
+	o.write("promote.lua", `-- Promotes, when somebody says so.
+params{}
+step("ask", function() log("thank you, " .. approve("Promote 1.4 to production?", {timeout = "2m"})) end)`)
+	ctx, shot := browser(t)
+	do := func(what string, actions ...chromedp.Action) {
+		t.Helper()
+		if err := chromedp.Run(ctx, actions...); err != nil {
+			var text string
+			_ = chromedp.Run(ctx, chromedp.Text("main", &text))
+			t.Fatalf("%s: %v\nthe page shows:\n%s", what, err, text)
+		}
+	}
+	see := func(selector, text string) chromedp.Action {
+		return chromedp.Poll(fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.textContent.includes(%q))", selector, text), nil)
+	}
+	click := func(text string) chromedp.Action {
+		return chromedp.Click(fmt.Sprintf(`//button[contains(., %q)]`, text), chromedp.BySearch)
+	}
+	do("sign in", chromedp.Navigate(o.url+"/"), chromedp.WaitVisible("#token"))
+	shot("signin")
+	do("sign in", chromedp.SendKeys("#token", o.token), click("Sign in"), see("h1", "Now"), see("#line", "live"))
+	do("rehearse", chromedp.Navigate(o.url+"/#/recipes/shop"), chromedp.WaitVisible("#param-image"),
+		chromedp.SendKeys("#param-image", o.image("1.0")), click("Rehearse"), see("#plan", "docker.start"))
+	shot("plan")
+	do("carry it out", click("Carry out this plan"), see("h1 .tag", "ok"), see(".time li", "docker.start"))
+	shot("run")
+	o.serves("1.0", 1)
+	do("the traffic", chromedp.Navigate(o.url+"/#/"), see("section", o.app), see(".split span", "100 %"))
+	shot("now")
+	do("approve", chromedp.Navigate(o.url+"/#/recipes/promote"), click("Run without a plan"), see("section", "Promote 1.4 to production?"))
+	shot("approval")
+	do("approve", click("Approve"), see("h1 .tag", "unchanged"), see(".time li", "thank you, "))
+	o.write("shop.lua", "params{")
+	do("a broken recipe", chromedp.Navigate(o.url+"/#/recipes"), see(".notice.bad", "shop.lua:1"))
+	shot("broken")
+	_ = o.cmd.Process.Kill()
+	_ = o.cmd.Wait()
+	do("the server is away", see("#line", "does not answer"))
+	o.begin()
+	do("the server is back", see("#line", "live"))
+	do("history", chromedp.Navigate(o.url+"/#/runs?recipe=shop"), see("td", "shop"))
+	shot("runs")
+	do("a phone", chromedp.EmulateViewport(390, 800), chromedp.Navigate(o.url+"/#/"), see(".split span", "100 %"))
+	var wide bool
+	do("a phone", chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide))
+	if wide {
+		t.Error("on a phone the page is wider than the screen")
+	}
+	shot("phone")
+}

@@ -1,0 +1,98 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"github.com/mepc/mepc-run/modules/on"
+)
+
+// relist is how often the images are listed although no event came.
+const relist = time.Minute
+
+// images fires for each tag that is new on the engine. Those that are there when
+// the trigger is seen for the first time are not new.
+func (s *source) images(ctx context.Context, t *on.Image) error {
+	cli, err := s.Docker(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	told, errs := cli.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", string(events.ImageEventType)))})
+	for {
+		if err := s.newImages(ctx, cli, t); err != nil {
+			return err
+		}
+		waited := make(chan struct{})
+		waiting, enough := context.WithCancel(ctx)
+		go func() {
+			_ = s.Clock.Sleep(waiting, relist)
+			close(waited)
+		}()
+		select {
+		case <-told:
+		case <-waited:
+		case err = <-errs:
+		}
+		enough()
+		<-waited
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (s *source) newImages(ctx context.Context, cli *client.Client, t *on.Image) error {
+	list, err := cli.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return err
+	}
+	memory, fresh, err := s.memory()
+	if err != nil {
+		return err
+	}
+	there := map[string]string{}
+	for _, i := range list {
+		for _, ref := range i.RepoTags {
+			if ok, _ := path.Match(t.Name, ref); ok {
+				there[ref] = i.ID
+			}
+		}
+	}
+	var news []string
+	for ref, id := range there {
+		if memory.names[ref] != id {
+			news = append(news, ref)
+		}
+	}
+	slices.Sort(news)
+	for _, ref := range news {
+		if !fresh {
+			at := strings.LastIndexByte(ref, ':')
+			event := map[string]any{"image": ref, "repository": ref[:at], "tag": ref[at+1:]}
+			if err := s.fire(event, s.recipe+" "+ref+"@"+there[ref]); err != nil && !final(err) {
+				return errors.Join(err, memory.keep())
+			}
+		}
+		memory.names[ref] = there[ref]
+	}
+	for ref := range memory.names {
+		if there[ref] == "" {
+			delete(memory.names, ref)
+		}
+	}
+	if len(news) == 0 && !fresh {
+		return nil
+	}
+	return memory.keep()
+}
