@@ -395,6 +395,10 @@ func (d *decoder) list(f *Field, path string, v lua.LValue, out reflect.Value) e
 		out.SetBytes([]byte(s))
 		return nil
 	}
+	if _, object := v.(*lua.LUserData); object && out.Type().Elem().Kind() == reflect.Pointer { // one alone
+		out.Set(reflect.MakeSlice(out.Type(), 1, 1))
+		return d.value(f, path, v, out.Index(0))
+	}
 	t, ok := v.(*lua.LTable)
 	if !ok {
 		return wrong(path, typeWords(out.Type()), v)

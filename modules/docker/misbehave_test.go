@@ -17,6 +17,13 @@ import (
 // liar serves answers by "METHOD /suffix of the path"; a ping is always
 // answered well. It is what no engine should be.
 func liar(t *testing.T, answers map[string]http.HandlerFunc) *bench {
+	t.Helper()
+	return benchAt(t, answering(t, answers))
+}
+
+// answering starts such a server and returns its address.
+func answering(t *testing.T, answers map[string]http.HandlerFunc) string {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Api-Version", "1.41")
 		for pattern, answer := range answers {
@@ -33,7 +40,7 @@ func liar(t *testing.T, answers map[string]http.HandlerFunc) *bench {
 		}
 	}))
 	t.Cleanup(s.Close)
-	return benchAt(t, "tcp://"+s.Listener.Addr().String())
+	return "tcp://" + s.Listener.Addr().String()
 }
 
 func say(text string) http.HandlerFunc {

@@ -48,6 +48,7 @@ func transferFuncs() []runtime.Func {
 			Example: `docker.copy_image("mepc/app:1.1", {to = docker.connect("unix:///var/run/docker.sock")})`,
 			Call:    runtime.Effect((*Engine).copyImage),
 		},
+		shipFunc(),
 		{
 			Name: "pull", Class: runtime.Write,
 			Doc:  "Pulls an image from its registry, with the credentials of docker.login, else those of docker login.",

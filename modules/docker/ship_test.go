@@ -1,0 +1,121 @@
+package docker_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mepc/mepc-run/internal/failure"
+)
+
+// layered builds mepc/shipped:1 and :2 on the shared engine: one large layer that
+// they have in common, and a small one that they have not.
+func layered(t *testing.T, b *bench) {
+	t.Helper()
+	b.params["dir"] = t.TempDir()
+	dir := b.params["dir"].(string)
+	for _, v := range []string{"1", "2"} {
+		writeIn(t, dir, "big", strings.Repeat("a layer that stays, ", 100_000))
+		writeIn(t, dir, "small", "version "+v)
+		writeIn(t, dir, "Dockerfile", "FROM scratch\nCOPY big /\nCOPY small /\nCMD [\"/app\"]\n")
+		b.params["v"] = v
+		b.run(`docker.build{context = P.dir, tag = "mepc/shipped:" .. P.v}`)
+	}
+}
+
+// unlayered removes them.
+func unlayered(b *bench) {
+	b.run(`for v = 1, 2 do docker.remove_image("mepc/shipped:" .. v, {missing_ok = true}) end`)
+}
+
+func writeIn(t *testing.T, dir, name, body string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
+	b := labBench(t)
+	target(t, b)
+	layered(t, b)
+	got := b.run(`
+		local to = docker.connect(P.to)
+		local first = docker.ship{image = "mepc/shipped:1", to = to, compress = "gzip"}
+		local second = docker.ship{image = "mepc/shipped:2", to = {to}}
+		local again = docker.ship{image = "mepc/shipped:2", to = to}
+		local id = docker.image("mepc/shipped:2").id
+		docker.tag("mepc/shipped:2", "mepc/shipped:other")
+		local other = docker.ship{image = "mepc/shipped:other", to = to}
+		docker.remove_image("mepc/shipped:other")
+		to:remove_image("mepc/shipped:1") -- what the second shipment was laid on
+		to:create{name = "runs", image = "mepc/shipped:2"}
+		to:save("mepc/shipped:2", P.dir .. "/whole.tar")
+		return {
+			layers = {first.engines[1].layers, second.engines[1].layers, again.engines[1].layers, other.engines[1].layers},
+			whole = second.engines[1].whole, bytes = second.bytes < 20000, saved = second.saved > 1900000, again = again.bytes, unchanged = again.engines[1].unchanged,
+			id = to:image("mepc/shipped:2").id == id and second.id == id, tags = #to:image("mepc/shipped:2").tags, left = #to:images{reference = "mepc-run/*"},
+			containers = #to:list{all = true},
+		}`)
+	want := map[string]any{
+		"layers": []any{2.0, 1.0, 0.0, 0.0}, "whole": "", "bytes": true, "saved": true, "again": 0.0, "unchanged": true,
+		"id": true, "tags": 2.0, "left": 0.0, "containers": 1.0,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := b.events.outcomes(); !strings.HasPrefix(got, "connect ok, ship ok, ship ok, ship unchanged, image ok, tag ok, ship ok") {
+		t.Error(got)
+	}
+	unlayered(b)
+}
+
+// A target that cannot, or does not say the truth, is named, and what the others
+// have is said; the next shipment completes what was begun.
+func TestWhoDidNotGetAnImageIsSaid(t *testing.T) {
+	b := labBench(t)
+	to := target(t, b)
+	layered(t, b)
+	b.params["liar"] = answering(t, map[string]http.HandlerFunc{
+		"GET /info":         say(`{"ID": "a", "Name": "liar", "OSType": "linux", "Architecture": "x86_64"}`),
+		"GET /images/json":  say(`[]`),
+		"POST /images/load": say(`{"stream": "Loaded image: mepc/shipped:1"}`),
+	})
+	b.params["arm"] = answering(t, map[string]http.HandlerFunc{
+		"GET /info": say(`{"ID": "b", "Name": "arm", "OSType": "linux", "Architecture": "riscv64"}`),
+	})
+	b.params["full"] = answering(t, map[string]http.HandlerFunc{
+		"GET /info":         say(`{"ID": "c", "Name": "full", "OSType": "linux", "Architecture": "x86_64"}`),
+		"GET /images/json":  say(`[]`),
+		"POST /images/load": say(`{"errorDetail": {"message": "no space left on device"}, "error": "no space left on device"}`),
+	})
+	hung := make(chan struct{})
+	t.Cleanup(func() { close(hung) })
+	b.params["hung"] = answering(t, map[string]http.HandlerFunc{"GET /json": func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hung:
+		case <-r.Context().Done():
+		}
+	}})
+	host := func(name string) string { return strings.TrimPrefix(b.params[name].(string), "tcp://") }
+	e := b.fail(failure.Refused, `docker.ship{image = "mepc/shipped:1", to = {docker.connect(P.liar), docker.connect(P.to)}}`,
+		"1 of 2 engines did not get mepc/shipped:1", host("liar"), "says that it loaded the image, which is not there")
+	if !strings.Contains(e.State, to.Host()+" has it now") {
+		t.Errorf("what the other has is not said: %q", e.State)
+	}
+	b.fail(failure.Refused, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.full)}`, host("full"), "no space left on device")
+	b.fail(failure.Invalid, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.arm)}`, host("arm"), "it runs linux/riscv64, and the image is for linux/amd64")
+	b.fail(failure.Timeout, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.hung), patience = "300ms"}`, "no answer within 300ms")
+	b.fail(failure.NotFound, `docker.ship{image = "mepc/no-such:1", to = docker.connect(P.to)}`, "mepc/no-such:1")
+	b.fail(failure.Invalid, `docker.ship{image = "mepc/shipped:1", to = {docker.connect(P.to), docker.connect(P.to)}}`, "is there twice")
+	b.fail(failure.Unavailable, `docker.ship{image = "mepc/shipped:1", to = docker.connect("unix:///nowhere.sock")}`, "nowhere.sock")
+	got := b.run(`return {docker.ship{image = "mepc/shipped:1", to = docker.connect(P.to)}.engines[1].unchanged, #docker.connect(P.to):images{reference = "mepc-run/*"}}`)
+	if diff := cmp.Diff([]any{true, 0.0}, got); diff != "" {
+		t.Error(diff)
+	}
+	unlayered(b)
+}
