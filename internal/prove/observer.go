@@ -119,7 +119,7 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 	meant := map[string]string{}
 	for _, url := range list {
 		at := placeOf(url)
-		if brought || o.astray[at.host] || o.astray[at.port] {
+		if brought || slices.ContainsFunc(at.addresses(), func(a string) bool { return o.astray[a] }) {
 			excused = true
 			continue
 		}
@@ -178,7 +178,7 @@ func (o *observer) listed(b sim.Box) bool {
 			continue
 		}
 		for _, url := range k.List {
-			if at := placeOf(url); slices.Contains(addressesOf(b), at.host) || slices.Contains(addressesOf(b), at.port) {
+			if slices.ContainsFunc(placeOf(url).addresses(), func(a string) bool { return slices.Contains(addressesOf(b), a) }) {
 				return true
 			}
 		}
@@ -214,10 +214,24 @@ func placeOf(url string) place {
 	return place{host, ":" + port}
 }
 
+// addresses are what addressesOf may call the place.
+func (p place) addresses() []string {
+	if p.port == "" {
+		return []string{p.host}
+	}
+	return []string{p.host, p.host + p.port, p.port}
+}
+
+// addressesOf are where a container is reached. A port that is published on this
+// machine is reached at any of its addresses.
 func addressesOf(b sim.Box) []string {
 	all := slices.Clone(b.IPs)
+	host := b.Host
+	if host == "127.0.0.1" {
+		host = ""
+	}
 	for _, p := range b.Ports {
-		all = append(all, ":"+strconv.Itoa(p))
+		all = append(all, host+":"+strconv.Itoa(p))
 	}
 	return all
 }
@@ -226,7 +240,7 @@ func running(b sim.Box) bool { return b.Status == "running" || b.Status == "paus
 
 // owner returns the running container at a place.
 func owner(boxes []sim.Box, at place) *sim.Box {
-	for _, address := range []string{at.host, at.port} {
+	for _, address := range at.addresses() {
 		for i, b := range boxes {
 			if running(b) && slices.Contains(addressesOf(b), address) {
 				return &boxes[i]

@@ -176,7 +176,7 @@ func TestBoxesAreWhatStateSays(t *testing.T) {
 	run(t, w, "new", "mepc/app:1.1", &container.HostConfig{PublishAllPorts: true})
 	for i, c := range w.Engine("").State().Containers {
 		b := w.Engine("").Boxes()[i]
-		want := sim.Box{ID: c.ID, Name: c.Name, ImageID: c.ImageID, Status: c.Status, Health: c.Health, Labels: c.Labels, IPs: []string{c.Networks[0].IP}}
+		want := sim.Box{ID: c.ID, Name: c.Name, ImageID: c.ImageID, Status: c.Status, Health: c.Health, Labels: c.Labels, IPs: []string{c.Networks[0].IP}, Host: "127.0.0.1"}
 		for _, p := range c.Ports {
 			want.Ports = append(want.Ports, p.Host)
 		}

@@ -71,7 +71,8 @@ type Box struct {
 	Health            string
 	Labels            map[string]string
 	IPs               []string
-	Ports             []int // published ones, of the engine's host
+	Host              string // the engine's
+	Ports             []int  // published ones, of that host
 }
 
 // Boxes returns the engine's containers in the order of their creation. It costs
@@ -82,7 +83,7 @@ func (e *Engine) Boxes() []Box {
 	ordered := e.ordered()
 	boxes := make([]Box, len(ordered))
 	for i, c := range ordered {
-		b := Box{ID: c.id, Name: c.name, ImageID: c.image.id, Status: string(c.status), Health: string(c.health), Labels: c.config.Labels}
+		b := Box{ID: c.id, Name: c.name, ImageID: c.image.id, Status: string(c.status), Health: string(c.health), Labels: c.config.Labels, Host: e.host}
 		for _, name := range endpointNames(c) {
 			if ip := c.endpoints[name].ip; ip != "" {
 				b.IPs = append(b.IPs, ip)
