@@ -76,6 +76,12 @@ type Sink = effect.Sink
 // Guard may stop a call before it is sent.
 type Guard = effect.Guard
 
+// Ender is a Guard that looks at a run once more when its recipe has come to its end.
+// An error makes the run fail, and undo what it deferred.
+type Ender interface {
+	End(ctx context.Context) error
+}
+
 // Result is how a run ended.
 type Result struct {
 	Value    any           // what the recipe returned, as a plain value
@@ -180,6 +186,11 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 			r.deferred = nil // nothing was done that could be undone
 		}
 		r.early = false
+	}
+	for _, g := range opts.Guards {
+		if e, ok := g.(Ender); ok && err == nil {
+			err = r.finish(e.End(ctx))
+		}
 	}
 	err = r.compensate(err)
 	r.end()

@@ -113,7 +113,7 @@ func (f *flags) add(root *cobra.Command) {
 var allowed = []string{
 	"privileged", "host-network", "host-pid", "host-ipc", "cap-add", "devices", "security-opt", "bind-root", "docker-socket",
 	"redis-scripts", "redis-admin", secretCommands,
-	guard.Routed, guard.EmptyList,
+	guard.Routed, guard.EmptyList, guard.Versions,
 }
 
 // check refuses flags that make no sense, before anything is done.

@@ -132,6 +132,24 @@ func (w *World) DockerNamed(ctx context.Context, name string) (*client.Client, e
 	return c, err
 }
 
+// Engines returns the clients of all engines that the run has to do with, by what
+// people call them.
+func (w *World) Engines(ctx context.Context) map[string]*client.Client {
+	w.mu.Lock()
+	known := map[string]DockerEndpoint{}
+	for ep, e := range w.engines {
+		known[e.name] = ep
+	}
+	w.mu.Unlock()
+	all := map[string]*client.Client{}
+	for name, ep := range known {
+		if c, _, err := w.Docker(ctx, ep); err == nil {
+			all[name] = c
+		}
+	}
+	return all
+}
+
 // Rehearsed reports whether this is no real world.
 func (w *World) Rehearsed() bool { return w.drafts != nil }
 

@@ -15,7 +15,7 @@ import (
 // changing are the calls that change a container which is there.
 var changing = []string{
 	"docker.start", "docker.stop", "docker.restart", "docker.kill", "docker.pause", "docker.unpause", "docker.rename",
-	"docker.update", "docker.remove",
+	"docker.update", "docker.remove", disconnect,
 }
 
 // box returns the container that op is about to change, as it is now, and notes it;
@@ -28,7 +28,11 @@ func (g *Guard) box(ctx context.Context, op *effect.Op) *container.InspectRespon
 	if err != nil {
 		return nil
 	}
-	c, err := cli.ContainerInspect(ctx, op.Target)
+	name := op.Target
+	if op.Name == disconnect {
+		name = argument(op, "container")
+	}
+	c, err := cli.ContainerInspect(ctx, name)
 	if err != nil || c.ContainerJSONBase == nil || c.State == nil {
 		return nil
 	}

@@ -59,6 +59,7 @@ func (g *Guard) lists(ctx context.Context, op *effect.Op) error {
 			return failure.New(failure.Denied, "%s would be left without a backend: it has %s", key, strings.Join(list[1:], ", ")).
 				WithHint("put the new backends in before the old ones are taken out; or lift this guard with --allow %s", EmptyList)
 		}
+		g.changes(op.Endpoint, key)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package guard refuses what would cost requests, whatever a recipe says: the
-// stop of a container that a routing list points to, and the end of a list that
-// has backends. Start with New. A guard looks at the world by reads of its own.
+// stop of a container that a routing list points to, the end of a list that has
+// backends, and two versions of an app in one that the run changed, when it is over. Start with New. A guard looks at the world by reads of its own.
 package guard
 
 import (
@@ -19,10 +19,11 @@ import (
 const (
 	Routed    = "routed-containers" // no stop of a container that a routing list points to
 	EmptyList = "empty-lists"       // no end of a routing list that has backends
+	Versions  = "two-versions"      // no list that leads to two images of an app when the run is over
 )
 
 // Names are all of them.
-var Names = []string{Routed, EmptyList}
+var Names = []string{Routed, EmptyList, Versions}
 
 // Guard looks at a run's effects in one world.
 type Guard struct {
@@ -34,14 +35,16 @@ type Guard struct {
 	lifted func(name string) bool
 	warn   func(text string)
 
-	mu     sync.Mutex
-	warned map[string]bool
+	mu      sync.Mutex
+	warned  map[string]bool
+	apps    map[string]int // whose locks the run took -> how many images of it may have traffic
+	changed []changedList
 }
 
 // New returns the guards of a run in world, without those that are lifted. warn is
 // told, once each, what could not be looked at; such an effect is let pass.
 func New(world *engine.World, lifted func(name string) bool, warn func(text string)) *Guard {
-	return &Guard{world: world, lifted: lifted, warn: warn, warned: map[string]bool{}}
+	return &Guard{world: world, lifted: lifted, warn: warn, warned: map[string]bool{}, apps: map[string]int{}}
 }
 
 // lookTime bounds what a guard asks before one effect.
@@ -50,6 +53,9 @@ const lookTime = 5 * time.Second
 // Allow implements effect.Guard. It holds for what takes back a failed run's
 // doings, too: traffic goes first.
 func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
+	if op.Name == "lock" {
+		g.locked(op)
+	}
 	if !op.Class.Mutates() {
 		return nil
 	}
@@ -57,8 +63,8 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 	ctx, cancel := context.WithTimeout(run, lookTime)
 	defer cancel()
 	if strings.HasPrefix(op.Name, "docker.") {
-		box := g.box(ctx, op)
-		if box == nil || !box.State.Running || !ends(op) || g.lifted(Routed) {
+		box := lost(op, g.box(ctx, op))
+		if box == nil || !box.State.Running || g.lifted(Routed) {
 			return nil
 		}
 		err := g.routed(ctx, op, box)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
@@ -32,6 +33,42 @@ func ends(op *effect.Op) bool {
 		return true
 	}
 	return false
+}
+
+const disconnect = "docker.network_disconnect"
+
+// lost returns c with the addresses and names alone by which it cannot be reached any
+// more after op; nil when it can by all.
+func lost(op *effect.Op, c *container.InspectResponse) *container.InspectResponse {
+	switch {
+	case c == nil || ends(op):
+		return c
+	case op.Name == "docker.rename": // its name
+		named := *c
+		named.NetworkSettings = &container.NetworkSettings{}
+		return &named
+	case op.Name == disconnect && c.NetworkSettings != nil: // its address in the network
+		left := *c
+		base := *c.ContainerJSONBase
+		base.Name, left.ContainerJSONBase = "", &base
+		left.NetworkSettings = &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{}}
+		for name, n := range c.NetworkSettings.Networks {
+			if n != nil && (name == op.Target || n.NetworkID == op.Target) {
+				left.NetworkSettings.Networks[name] = n
+			}
+		}
+		return &left
+	}
+	return nil
+}
+
+func argument(op *effect.Op, name string) string {
+	for _, a := range op.Args {
+		if a.Name == name {
+			return a.Value
+		}
+	}
+	return ""
 }
 
 // routed refuses the end of a container that answers at a backend of a list.
@@ -85,7 +122,7 @@ func answers(c *container.InspectResponse, backend string) bool {
 		return false
 	}
 	host := u.Hostname()
-	if host == strings.TrimPrefix(c.Name, "/") {
+	if host != "" && host == strings.TrimPrefix(c.Name, "/") {
 		return true
 	}
 	for _, n := range c.NetworkSettings.Networks {

@@ -78,9 +78,10 @@ type Locks struct {
 }
 
 type takeArgs struct {
-	App    string     `lua:"app,pos,required,target" doc:"whose lock; the containers of the app have it in the label mepc.app"`
-	Redis  lua.LValue `lua:"redis" doc:"the connection to the Redis that has the lock, for all who deploy with it; without it the lock is a file, for this machine alone"`
-	Target string     `lua:"target" doc:"what of the app is deployed, where several may be at a time, such as a host"`
+	App      string     `lua:"app,pos,required,target" doc:"whose lock; the containers of the app have it in the label mepc.app"`
+	Redis    lua.LValue `lua:"redis" doc:"the connection to the Redis that has the lock, for all who deploy with it; without it the lock is a file, for this machine alone"`
+	Versions int        `lua:"versions" default:"1" min:"1" max:"100" doc:"how many images of the app may have traffic when the run is over, in a routing list that it changed: more are an error, as of a guard"`
+	Target   string     `lua:"target" doc:"what of the app is deployed, where several may be at a time, such as a host"`
 }
 
 // Held is a lock that the run has.
@@ -117,6 +118,9 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 	}
 	var k *lock.Keeper
 	args := []effect.Arg{{Name: "in", Value: place.String()}}
+	if a.Versions > 1 {
+		args = append(args, effect.Arg{Name: "versions", Value: strconv.Itoa(a.Versions)})
+	}
 	err = c.Gate(l, effect.Read, a.App, args, func(ctx context.Context) error {
 		var from string
 		var err error
