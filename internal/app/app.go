@@ -121,7 +121,7 @@ traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
 	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(), c.checkCommand(),
 		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.resumeCommand(), c.abortCommand(), c.lockCommand(),
 		c.routerCommand(), c.completionCommand(), c.versionCommand())
-	root.AddCommand(c.serveCommand(), c.triggerCommand(), c.statusCommand(), c.pauseCommand(), c.approveCommand(), c.resumeQueueCommand(), c.workerCommand())
+	root.AddCommand(c.serveCommand(), c.triggerCommand(), c.statusCommand(), c.pauseCommand(), c.approveCommand(), c.reconcileCommand(), c.resumeQueueCommand(), c.workerCommand())
 	root.AddCommand(c.docCommand(), c.initCommand(), c.doctorCommand(), c.watchCommand())
 	root.AddCommand(c.topics()...)
 	root.SetHelpCommand(c.helpCommand())

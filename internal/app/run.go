@@ -226,7 +226,7 @@ func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
 }
 
 // commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"abort", "apply", "approve", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "pause", "resume", "resume-queue", "router", "runs", "serve", "show", "status", "test", "trigger", "version", "watch", "world"}
+var commandNames = []string{"abort", "apply", "approve", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "pause", "reconcile", "resume", "resume-queue", "router", "runs", "serve", "show", "status", "test", "trigger", "version", "watch", "world"}
 
 // similar returns the names that could be meant by name: recipes that mepc-run
 // brings, its commands, and the recipes in name's directory.
