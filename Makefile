@@ -2,6 +2,7 @@
 # make test    everything, with a real engine and Redis
 # make check   the quick loop: format, vet, staticcheck, unit tests
 # make prove   the recipes against every fault at each step, and every two (PLANS=0 for all)
+# make fuzz    every decoder on random input, FUZZTIME each (10m)
 # make bench   the figures of BENCHMARKS.md
 # make build   bin/mepc-run
 
@@ -13,7 +14,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # A program with the race detector sleeps a second before it exits; the tests start hundreds.
 export GORACE ?= atexit_sleep_ms=20
 
-.PHONY: build demo test check bench prove deps clean
+.PHONY: build demo test check bench prove fuzz deps clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mepc-run ./cmd/mepc-run
@@ -39,6 +40,10 @@ check:
 PLANS ?= 300
 prove: build
 	bin/mepc-run test --faults=2 --plans $(PLANS) spec
+
+FUZZTIME ?= 10m
+fuzz:
+	scripts/fuzz.sh $(FUZZTIME)
 
 bench: deps
 	bench/run.sh

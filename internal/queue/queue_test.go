@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -385,4 +386,30 @@ func TestManyAtOnce(t *testing.T) {
 	if n := len(p.started()); n != 20 {
 		t.Errorf("%d runs of 20 requests", n)
 	}
+}
+
+// FuzzRead looks for a file that makes Read panic, or read another request than
+// stands in it.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"id":"20260101T000000-000000","recipe":"a","app":"b","source":"api","who":"me"}` + "\n" + `{"run":"x"}` + "\n" + `{"ru`))
+	f.Add([]byte("\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, runs, err := queue.Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, _, err := queue.Read(bytes.NewReader(append(again, '\n')))
+		if err != nil || second.ID != r.ID || second.App != r.App {
+			t.Errorf("%q became %+v, %v", again, second, err)
+		}
+		for _, run := range runs {
+			if run == "" && !bytes.Contains(data, []byte("{")) {
+				t.Errorf("a run without a name in %q", data)
+			}
+		}
+	})
 }

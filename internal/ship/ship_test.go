@@ -19,7 +19,7 @@ const (
 
 // saved is a tar as an engine saves it: the layout of version 25 and later, or the
 // older one.
-func saved(t *testing.T, older bool) []byte {
+func saved(t testing.TB, older bool) []byte {
 	t.Helper()
 	files := [][2]string{
 		{"blobs/sha256/" + base[7:], strings.Repeat("base", 1000)},
@@ -193,4 +193,23 @@ func TestASlowLinkIsCompressedFor(t *testing.T) {
 			t.Errorf("slow %t: it does not unpack to what it was: %v", slow, err)
 		}
 	}
+}
+
+// FuzzSplit looks for a tar that makes Split hang, panic, or write a part that is no
+// tar after it said that all is well.
+func FuzzSplit(f *testing.F) {
+	for _, older := range []bool{false, true} {
+		f.Add(saved(f, older), 1)
+	}
+	f.Add([]byte(nil), 0)
+	f.Fuzz(func(t *testing.T, data []byte, have int) {
+		var out bytes.Buffer
+		p := &Part{W: &out, Have: max(0, min(have, 3))}
+		if err := Split(bytes.NewReader(data), Image{Layers: []string{base, top}, Name: "tmp:1"}, p); err != nil || p.Err != nil {
+			return
+		}
+		if files := held(t, out.Bytes()); files["manifest.json"] == "" {
+			t.Errorf("a part without a manifest: %q", files)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package on_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -127,4 +128,29 @@ func TestSchedulesAcrossChangesOfClocks(t *testing.T) {
 			t.Errorf("%s after %s is %s, not %s", c.cron, c.after, got, c.next)
 		}
 	}
+}
+
+// FuzzEvent looks for an event that makes a webhook give what the recipe does not
+// declare.
+func FuzzEvent(f *testing.F) {
+	f.Add(`{"a": {"b": [1, {"c": "x"}]}, "image": 7}`, "a.b.1.c")
+	f.Add(`{"": null, ".": {"": 1}}`, "..")
+	f.Fuzz(func(t *testing.T, body, field string) {
+		event := map[string]any{}
+		if json.Unmarshal([]byte(body), &event) != nil {
+			return
+		}
+		declared := []runtime.Param{{Name: "image", Type: "string"}, {Name: "n", Type: "integer"}}
+		hook := &on.Trigger{Source: &on.Webhook{Given: on.Given{Fields: map[string]string{"image": field}}}}
+		for name := range hook.Params(event, declared) {
+			if name != "image" {
+				t.Errorf("it gives %s", name)
+			}
+		}
+		for name := range (&on.Trigger{Source: &on.Webhook{}}).Params(event, declared) {
+			if name != "image" && name != "n" {
+				t.Errorf("it gives %s", name)
+			}
+		}
+	})
 }
