@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"net"
+	"syscall"
 
 	"github.com/mepc/mepc-run/internal/failure"
 )
@@ -15,6 +17,14 @@ const maxReply = 64 << 20
 type boundedConn struct {
 	net.Conn
 	left int
+}
+
+// SyscallConn lets go-redis see whether an idle connection was closed meanwhile.
+func (c *boundedConn) SyscallConn() (syscall.RawConn, error) {
+	if s, ok := c.Conn.(syscall.Conn); ok {
+		return s.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 func (c *boundedConn) Write(b []byte) (int, error) {

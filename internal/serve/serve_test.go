@@ -31,6 +31,12 @@ const token, secret = "a token of twenty-four..", "a secret of twenty-four."
 // open opens a server of one recipe, whose runs cannot be started.
 func open(t *testing.T) (*httptest.Server, *queue.Queue) {
 	t.Helper()
+	return openFor(t, 3)
+}
+
+// openFor opens one where so many requests may wait.
+func openFor(t testing.TB, most int) (*httptest.Server, *queue.Queue) {
+	t.Helper()
 	dir := t.TempDir()
 	recipe := `on.webhook{secret = "hub", fields = {image = "push.ref"}}
 params{image = {required = true}, n = {type = "integer", default = 1}, key = {type = "secret"}}`
@@ -46,7 +52,7 @@ params{image = {required = true}, n = {type = "integer", default = 1}, key = {ty
 	}
 	log := slog.New(slog.DiscardHandler)
 	q, err := queue.Open(queue.Options{
-		Journal: journal.Open(t.TempDir(), clock.Wall{}), Clock: clock.Wall{}, Log: log, Workers: 1, Max: 3, Keep: 100,
+		Journal: journal.Open(t.TempDir(), clock.Wall{}), Clock: clock.Wall{}, Log: log, Workers: 1, Max: most, Keep: 100,
 		Start: func(*queue.Request, queue.Attempt, *os.File) (queue.Process, error) { return nil, errors.New("no") },
 	})
 	if err != nil {
