@@ -113,6 +113,7 @@ func (c *command) rehearseAgain(ctx context.Context, name string, given map[stri
 func (c *command) planChanges(last, now []byte) []byte {
 	color := c.colors(c.env.Stdout)
 	var b bytes.Buffer
+	different := false
 	for line := range strings.Lines(string(diff.Diff("last", last, "now", now))) {
 		paint := ""
 		switch {
@@ -125,12 +126,13 @@ func (c *command) planChanges(last, now []byte) []byte {
 		case line[0] == '-':
 			paint = "\x1b[31m"
 		}
+		different = different || line[0] != ' '
 		if color && paint != "" {
 			line = paint + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
 		}
 		io.WriteString(&b, line)
 	}
-	if !strings.ContainsAny(b.String(), "+-") {
+	if !different {
 		return []byte("the plan is the same\n")
 	}
 	return b.Bytes()
