@@ -91,6 +91,8 @@ func Open(opts Options) (*Queue, error) {
 		opts: opts, store: store{filepath.Join(opts.Journal.Path(), "serve")}, entries: map[string]*entry{},
 		busy: map[string]string{}, deliveries: map[string]*entry{}, counts: map[Outcome]int{}, changed: make(chan struct{}),
 	}
+	q.mu.Lock() // runs that load begins can end before the rest is read
+	defer q.mu.Unlock()
 	lock, err := q.store.open()
 	if err == nil {
 		q.lock = lock
@@ -105,8 +107,6 @@ func Open(opts Options) (*Queue, error) {
 		}
 		return nil, failure.Wrap(failure.Journal, err, "open the queue").WithHint("name a directory that can be written with --state, or MEPC_STATE")
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.schedule()
 	return q, nil
 }

@@ -334,6 +334,40 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
+// Runs that ended while no server was there end their requests as soon as the next
+// one looks, which still reads what waits: each is run once.
+func TestRunsThatEndedInBetweenMakeRoomForThoseThatWait(t *testing.T) {
+	dir := t.TempDir()
+	p := open(t, dir, queue.Options{})
+	var first, waiting []string
+	for i := range 40 {
+		app := strconv.Itoa(i % 8)
+		if e := p.add("a", app); i < 8 {
+			first = append(first, e.ID)
+		} else {
+			waiting = append(waiting, e.ID)
+		}
+	}
+	for _, id := range first {
+		p.run(id)
+	}
+	p.crash()
+	for _, id := range first {
+		p.run(id).end(false)
+	}
+	p = open(t, dir, queue.Options{})
+	for _, id := range first {
+		p.ended(id, "ok")
+	}
+	for _, id := range waiting {
+		p.run(id).end(false)
+		p.ended(id, "ok")
+	}
+	if n := len(p.started()); n != len(waiting) {
+		t.Errorf("%d runs of %d requests", n, len(waiting))
+	}
+}
+
 func TestARunIsInterruptedOrKilledOrTakenOut(t *testing.T) {
 	p := open(t, t.TempDir(), queue.Options{})
 	a, b := p.add("a", "shop"), p.add("b", "shop")
