@@ -154,11 +154,8 @@ func (c *Call) Value(v any) lua.LValue { return c.run.toLua(v) }
 
 // Log shows a line that the recipe wrote.
 func (c *Call) Log(level, text string, fields []effect.Arg) {
-	for i := range fields {
-		fields[i].Value = c.run.scrub.Clean(fields[i].Value)
-	}
 	c.run.gate.Emit(effect.Event{Type: effect.LogLine, Log: &effect.Log{
-		Level: level, Text: c.run.scrub.Clean(text), Fields: fields, Where: c.Where(),
+		Level: level, Text: text, Fields: fields, Where: c.Where(),
 		Path: scopeOf(c.Context()).steps, Branch: c.run.vm.Branch(c.state),
 	}})
 }

@@ -248,6 +248,5 @@ func (r *Run) finish(err error) error {
 		e = failure.Wrap(failure.Internal, err, "run")
 	}
 	e.Excerpt = r.excerpt(e.Where)
-	e.Message, e.Details = r.scrub.Clean(e.Message), r.scrub.Clean(e.Details)
-	return e
+	return r.scrub.cleanError(e)
 }

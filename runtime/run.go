@@ -84,7 +84,7 @@ type Ender interface {
 
 // Result is how a run ended.
 type Result struct {
-	Value    any           // what the recipe returned, as a plain value
+	Value    any           // what the recipe returned, as a plain value without secrets
 	Effects  int           // how many calls changed, or may have changed, the world
 	Duration time.Duration // by the run's clock
 	Declared []Param       // the parameters that the recipe declares
@@ -196,7 +196,7 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 	r.end()
 	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: r.declared}
 	if err == nil && len(values) > 0 {
-		res.Value, _ = toGo(values[0])
+		res.Value, _ = converter{clean: r.scrub.Clean}.value(values[0], 0) // nobody has promised that it is plain
 	}
 	return res, err
 }
@@ -217,7 +217,7 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 	r := &Run{
 		early: recipe.Declares(),
 		host:  h, recipe: recipe, opts: opts, scrub: opts.Scrub,
-		gate:       effect.NewGate(opts.Clock, opts.Guards, opts.Sinks...),
+		gate:       effect.NewGate(opts.Clock, opts.Guards, scrubbed{opts.Scrub, opts.Sinks}),
 		sources:    map[string][]byte{recipe.program.Name: recipe.program.Source},
 		metatables: map[*boundType]*lua.LTable{}, selves: map[*boundModule]any{},
 	}

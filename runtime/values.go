@@ -64,7 +64,17 @@ func toGo(v lua.LValue) (Value, error) { return converter{}.value(v, 0) }
 // in the result.
 func revealed(v lua.LValue) (Value, error) { return converter{reveal: true}.value(v, 0) }
 
-type converter struct{ reveal bool }
+type converter struct {
+	reveal bool
+	clean  func(string) string // done to each string; nil: nothing
+}
+
+func (c converter) text(s string) string {
+	if c.clean == nil {
+		return s
+	}
+	return c.clean(s)
+}
 
 const maxDepth = 64 // of nested tables; a table inside itself ends here
 
@@ -77,7 +87,7 @@ func (c converter) value(v lua.LValue, depth int) (Value, error) {
 	case lua.LNumber:
 		return float64(v), nil
 	case lua.LString:
-		return string(v), nil
+		return c.text(string(v)), nil
 	case *lua.LTable:
 		if depth >= maxDepth {
 			return nil, fmt.Errorf("table nested deeper than %d, or inside itself", maxDepth)
@@ -106,7 +116,7 @@ func (c converter) table(t *lua.LTable, depth int) (Value, error) {
 		}
 		switch k.(type) {
 		case lua.LString, lua.LNumber:
-			fields[k.String()] = item
+			fields[c.text(k.String())] = item
 		default:
 			return nil, fmt.Errorf("%s as a table key", typeName(k))
 		}
