@@ -2,6 +2,7 @@
 # make test    everything, with a real engine and Redis
 # make check   the quick loop: format, vet, staticcheck, unit tests
 # make prove   the recipes against every fault at each step, and every two (PLANS=0 for all)
+# make matrix  every fault to every effect on a real engine and Redis, kills and crowds by the hundred
 # make fuzz    every decoder on random input, FUZZTIME each (10m)
 # make bench   the figures of BENCHMARKS.md
 # make build   bin/mepc-run
@@ -14,7 +15,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # A program with the race detector sleeps a second before it exits; the tests start hundreds.
 export GORACE ?= atexit_sleep_ms=20
 
-.PHONY: build demo test check bench prove fuzz deps clean
+.PHONY: build demo test check bench prove matrix fuzz deps clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mepc-run ./cmd/mepc-run
@@ -40,6 +41,12 @@ check:
 PLANS ?= 300
 prove: build
 	bin/mepc-run test --faults=2 --plans $(PLANS) spec
+
+KILLS ?= 1000
+DEPLOYERS ?= 200
+matrix: deps build
+	E2E_MATRIX=all E2E_KILLS=$(KILLS) E2E_DEPLOYERS=$(DEPLOYERS) $(GO) test -timeout 2h -v \
+		-run 'TestMatrix|TestKilledRunIsCompletedByTheNext|TestDeployersDoNotInterleave' ./e2e
 
 FUZZTIME ?= 10m
 fuzz:

@@ -7,36 +7,58 @@ import (
 	"time"
 )
 
-// Two people deploy different versions at one time: one after the other, or the
-// second is told who is at it. Their effects do not mix, and the last one's version
+// Two to eight people deploy versions of their own at one time: one after the other,
+// or they are told who is at it. Their effects do not mix, and the last one's version
 // is the one that stays.
-func TestTwoDeployersDoNotInterleave(t *testing.T) {
+func TestDeployersDoNotInterleave(t *testing.T) {
 	s := shared(t)
 	s.deploy("1.0")
 	l := s.load()
-	for _, wait := range []string{"0s", "1m", "0s"} {
-		first, second := s.begin(append([]string{"--lock-wait", wait}, s.args("1.1")...)...), s.begin(append([]string{"--lock-wait", wait}, s.args("1.2")...)...)
-		a, b := first(), second()
-		last := map[bool]string{true: "1.1", false: "1.2"}
-		switch {
-		case a.Code == 0 && b.Code == 0:
-			s.serves(last[a.LastEffect.After(b.LastEffect)], 1)
-		case a.Code == 0 && b.Err != nil && b.Err.Kind == "conflict" && wait == "0s":
-			s.mentions(b.Err.Message, s.app+" is locked by run ")
-			s.serves("1.1", 1)
-		case b.Code == 0 && a.Err != nil && a.Err.Kind == "conflict" && wait == "0s":
-			s.mentions(a.Err.Message, s.app+" is locked by run ")
-			s.serves("1.2", 1)
-		default:
-			t.Fatalf("want successes one after the other, or one conflict:\n%s\n%s", a, b)
+	done := 0
+	for round := 0; done < sized("E2E_DEPLOYERS", 10); round++ {
+		wait := []string{"0s", "5m"}[round%2]
+		var runs []func() *run
+		var wanted []string
+		for i := range 2 + round*3%7 {
+			wanted = append(wanted, versions[(round+i)%len(versions)])
+			runs = append(runs, s.begin(append([]string{"--lock-wait", wait}, s.args(wanted[i], "keep=0")...)...))
 		}
-		if a.LastEffect.After(b.FirstEffect) && b.LastEffect.After(a.FirstEffect) {
-			t.Errorf("their effects are mixed:\n%s\n%s", a, b)
+		done += len(runs)
+		type deployment struct {
+			*run
+			version string
 		}
-		s.deploy("1.0", "keep=0")
-		s.serves("1.0", 1)
+		var effective []deployment
+		ok := 0
+		for i, end := range runs {
+			r := end()
+			switch {
+			case r.Code == 0 && r.Effects > 0:
+				effective = append(effective, deployment{r, wanted[i]})
+				ok++
+			case r.Code == 0:
+				ok++
+			case wait == "0s" && r.Err != nil && r.Err.Kind == "conflict":
+				s.mentions(r.Err.Message, s.app+" is locked by run ")
+			default:
+				t.Fatalf("round %d: want a success, or a conflict where nobody waits: %s", round, r)
+			}
+		}
+		if ok == 0 || wait != "0s" && ok < len(runs) {
+			t.Fatalf("round %d: %d of %d came to their end", round, ok, len(runs))
+		}
+		slices.SortFunc(effective, func(a, b deployment) int { return a.FirstEffect.Compare(b.FirstEffect) })
+		for i, d := range effective {
+			if i > 0 && effective[i-1].LastEffect.After(d.FirstEffect) {
+				t.Errorf("round %d: their effects are mixed:\n%s\n%s", round, effective[i-1], d)
+			}
+			if i == len(effective)-1 {
+				s.serves(d.version, 1)
+			}
+		}
 	}
 	l.end()
+	t.Logf("%d deployments", done)
 }
 
 // The same deployment twice at one time, as a double click does it.

@@ -18,11 +18,11 @@ func TestKilledRunIsCompletedByTheNext(t *testing.T) {
 	s.deploy("1.0", "keep=0")
 	whole := s.deploy("1.1", "keep=0").Took
 	l := s.load()
-	const rounds = 20
+	rounds := sized("E2E_KILLS", 20)
 	current := 1
 	for i := range rounds {
 		next := (current + 1) % len(versions)
-		s.kill9After(whole*time.Duration(i)/rounds, s.args(versions[next], "keep=0")...)
+		s.kill9After(whole*time.Duration(i)/time.Duration(rounds), s.args(versions[next], "keep=0")...)
 		if i%3 == 2 { // whoever comes next may want another version
 			next = (next + 1) % len(versions)
 		}

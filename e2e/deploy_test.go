@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/lab"
@@ -42,13 +40,7 @@ func TestRedeployUnderLoad(t *testing.T) {
 // redeploys under load without a failed request.
 func TestRedeploysUnderLoad(t *testing.T) {
 	s := shared(t)
-	n := 10
-	if text := os.Getenv("E2E_REDEPLOYS"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n := sized("E2E_REDEPLOYS", 10)
 	s.deploy("1.0")
 	l := s.load()
 	for i := range n {

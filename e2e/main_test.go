@@ -3,7 +3,12 @@
 // router. Each test looks at what is left in the end: the routing list, the
 // containers, the images, and what clients saw. Start with stage_test.go.
 //
+// More than fits into make test is done with these, and by make matrix:
+//
+// E2E_MATRIX=all does every fault of TestMatrix to every effect; without, each once.
 // E2E_REDEPLOYS is how many redeploys TestRedeploysUnderLoad does; 10 without.
+// E2E_KILLS is how many runs TestKilledRunIsCompletedByTheNext kills; 20 without.
+// E2E_DEPLOYERS is how many runs TestDeployersDoNotInterleave does at least; 10 without.
 // E2E_TRAEFIK names a Traefik for TestTraefikUnderLoad; without it that is skipped.
 // E2E_PROGRAM names a mepc-run to test in place of one built from this tree.
 package e2e
@@ -14,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -69,4 +75,12 @@ func samples(t *testing.T, l *lab.Lab) {
 			t.Error(err)
 		}
 	})
+}
+
+// sized returns the number that the environment gives, or the one for make test.
+func sized(variable string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+		return n
+	}
+	return otherwise
 }
