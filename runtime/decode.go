@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -267,6 +268,9 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 		if err != nil {
 			return err
 		}
+		if err := f.isText(path, s); err != nil {
+			return err
+		}
 		out.SetString(s)
 		return f.inEnum(path, s)
 	case reflect.Bool:
@@ -320,6 +324,13 @@ func (f *Field) text(path string, v lua.LValue) (string, error) {
 		}
 	}
 	return "", wrong(path, "string", v)
+}
+
+func (f *Field) isText(path, s string) error {
+	if f.utf8 && !utf8.ValidString(s) {
+		return fmt.Errorf("%s: it is not UTF-8, and can be sent as UTF-8 only", path)
+	}
+	return nil
 }
 
 func (f *Field) inEnum(path, s string) error {
@@ -433,6 +444,9 @@ func (d *decoder) dict(f *Field, path string, v lua.LValue, out reflect.Value) e
 				return fmt.Errorf("%s: string expected as a key, got %s", path, typeName(k))
 			}
 			key = lua.LString(k.String())
+		}
+		if err := f.isText("a key of "+path, string(key)); err != nil {
+			return err
 		}
 		el := reflect.New(out.Type().Elem()).Elem()
 		if err := d.item(f, item, el, func() string { return path + "." + string(key) }); err != nil {

@@ -107,7 +107,23 @@ func (h *Host) register(m Module) {
 			bt.funcs[f.Name] = h.bind(qualified(m.Name, ".", f.Name), f, nil, bt)
 		}
 		h.types[t.goType()] = bt
+		if m.UTF8 {
+			for _, f := range bt.funcs {
+				f.takeUTF8()
+			}
+		}
 	}
+	if m.UTF8 {
+		for _, f := range b.funcs {
+			f.takeUTF8()
+		}
+	}
+}
+
+// takeUTF8 does what Module.UTF8 says.
+func (b *boundFunc) takeUTF8() {
+	markUTF8(b.fields)
+	b.named = namedFields(b.fields)
 }
 
 func qualified(module, sep, name string) string {

@@ -17,6 +17,9 @@ type Module struct {
 	Self  any    // what the functions of Funcs get as their receiver; or a *Receiver, which makes one for each run
 	Funcs []Func
 	Types []Type
+	// UTF8 says that the strings its functions take end up in JSON, which has no other
+	// bytes: those that are not UTF-8 are refused. A []byte takes any.
+	UTF8 bool
 	// Words, when set, is asked for functions that Funcs does not have, whose
 	// names may be of several words: assert.is_not.equal is "is_not.equal". No
 	// function and no error means that path is the beginning of such names.

@@ -36,6 +36,14 @@ type Field struct {
 
 	index []int
 	goT   reflect.Type
+	utf8  bool // its strings are UTF-8: see Module.UTF8
+}
+
+func markUTF8(fields []Field) {
+	for i := range fields {
+		fields[i].utf8 = true
+		markUTF8(fields[i].Fields)
+	}
 }
 
 // fieldsOf reads the tags of t, which must be a struct or a pointer to one. It

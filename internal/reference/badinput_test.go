@@ -50,7 +50,7 @@ func TestBadArgumentsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 					t.Errorf("objects does not say how to get a %s", typ)
 				}
 			}
-			for _, bad := range badCalls(f.Fields()) {
+			for _, bad := range badCalls(f.Fields(), m.UTF8) {
 				tried++
 				source := around[0] + call + "(" + bad.args + ")" + around[1]
 				sent := sentTo(f.name)
@@ -96,7 +96,7 @@ func (w *watchFor) Event(ev effect.Event) {
 }
 
 // badCalls returns the calls of a function with fields that must be refused.
-func badCalls(fields []runtime.Field) []badCall {
+func badCalls(fields []runtime.Field, utf8 bool) []badCall {
 	var calls []badCall
 	for i, f := range fields {
 		if f.Rest {
@@ -104,6 +104,9 @@ func badCalls(fields []runtime.Field) []badCall {
 		}
 		for _, v := range wrongValues(f.Name, f) {
 			calls = append(calls, badCall{v.what + " for " + f.Name, arguments(fields, i, v.args), v.begins})
+		}
+		if utf8 && f.Type == "string" && f.Name != "content" {
+			calls = append(calls, badCall{"bytes that are no text for " + f.Name, arguments(fields, i, `"a\255"`), f.Name + ": it is not UTF-8"})
 		}
 		if f.Required {
 			calls = append(calls, badCall{"no " + f.Name, arguments(fields, i, "nil"), f.Name + ": "})

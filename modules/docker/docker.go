@@ -30,6 +30,7 @@ func New(allow Allow) runtime.Module {
 	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), fileFuncs(), healthFuncs(), networkFuncs(), volumeFuncs())
 	return runtime.Module{
 		Name: "docker",
+		UTF8: true,
 		Doc: "Containers, images, networks and volumes of Docker engines. " +
 			"docker.f{...} acts on the run's default engine (--docker, DOCKER_HOST, the current Docker context); " +
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +

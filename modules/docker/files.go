@@ -58,7 +58,7 @@ assert(docker.copy_from("app-blue", "/app.conf").content == "debug = off\n")`,
 type copyToArgs struct {
 	Container string        `lua:"container,pos,required,target" doc:"its name or ID"`
 	Path      string        `lua:"path,pos,required" doc:"the file in the container, from /; with tar the directory that it is unpacked in"`
-	Content   *string       `lua:"content,secret" doc:"what the file holds, byte for byte; may be a secret"`
+	Content   []byte        `lua:"content,secret" doc:"what the file holds, byte for byte; may be a secret"`
 	File      string        `lua:"file" doc:"or the file of this machine that it is a copy of"`
 	Tar       string        `lua:"tar" doc:"or the tar of this machine that is unpacked"`
 	Mode      string        `lua:"mode" default:"644" doc:"who may do what with the file, in octal"`
@@ -94,7 +94,7 @@ func (a *copyToArgs) Op(op *effect.Op) {
 	op.Timeout = a.Timeout
 	for i := range op.Args {
 		if op.Args[i].Name == "content" {
-			op.Args[i].Value = fmt.Sprintf("%d bytes", len(*a.Content))
+			op.Args[i].Value = fmt.Sprintf("%d bytes", len(a.Content))
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (e *Engine) payload(a *copyToArgs) (io.ReadCloser, int64, error) {
 	var content io.ReadCloser
 	var size int64
 	if a.Content != nil {
-		content, size = io.NopCloser(strings.NewReader(*a.Content)), int64(len(*a.Content))
+		content, size = io.NopCloser(bytes.NewReader(a.Content)), int64(len(a.Content))
 	} else {
 		r, n, err := e.world.Open(a.File)
 		if err != nil {

@@ -118,6 +118,10 @@ func TestAnImageIsPushedAndPulled(t *testing.T) {
 	b.params["ref"] = reg.address() + "/mepc/app:1.0"
 
 	b.fail(failure.Auth, `docker.tag("mepc/app:1.0", P.ref) docker.push(P.ref)`, "no basic auth credentials", "docker login")
+	b.params["registry"] = reg.address()
+	b.fail(failure.Auth, `docker.login(P.registry)`)
+	b.fail(failure.Auth, `docker.login(P.registry, {username = "me", password = "wrong"})`, "401 Unauthorized", "does not take this user and password")
+	b.fail(failure.Auth, `pcall(docker.login, P.registry, {username = "me", password = "wrong"}) docker.push(P.ref)`, "no basic auth credentials")
 	dir := t.TempDir()
 	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, reg.address(), base64.StdEncoding.EncodeToString([]byte(reg.user)))
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
@@ -151,6 +155,10 @@ func TestAnImageIsPushedAndPulled(t *testing.T) {
 	b.params["none"] = reg.address() + "/mepc/none:1"
 	b.fail(failure.NotFound, `docker.pull(P.none)`, "the registry has no")
 	b.fail(failure.NotFound, `docker.push("mepc/none:1")`, "No such image")
+
+	b.opts.Getenv = func(string) string { return "" }
+	b.run(`docker.login(P.registry, {username = "me", password = "secret"}) docker.tag("mepc/app:1.0", P.ref) docker.push(P.ref)`)
+	b.fail(failure.Auth, `docker.push(P.ref)`, "no basic auth credentials") // they held for that run
 	reg.Close()
 	b.fail(failure.Unavailable, `docker.pull(P.ref)`, "connection refused", "the engine's machine, not this one, must reach the registry")
 	b.fail(failure.Invalid, `docker.pull("UPPER")`, `"UPPER" is not an image's name`)

@@ -27,18 +27,14 @@ func TestLogins(t *testing.T) {
 	}))
 	defer s.Close()
 	for source, want := range map[string]string{
-		`return http.get(url, {basic = {username = "ci", password = token}}).body`:                "ci|[secret]|Basic [secret]",
-		`return http.post(url, {bearer = token}).body`:                                            "||Bearer [secret]",
-		`return http.get(url .. "/away", {basic = {username = "a", password = "b"}}).body`:        "",
-		`return http.get(url .. "/away", {bearer = "abc"}).body`:                                  "",
-		`return #http.request{url = url, basic = {username = "\xc3\xa9", password = "p w"}}.body`: "",
+		`http.get(url, {basic = {username = "ci", password = token}})`:               "ci|tok-123456|Basic Y2k6dG9rLTEyMzQ1Ng==",
+		`http.post(url, {bearer = token})`:                                           "||Bearer tok-123456",
+		`http.get(url .. "/away", {basic = {username = "a", password = "b"}})`:       "",
+		`http.get(url .. "/away", {bearer = "abc"})`:                                 "",
+		`http.request{url = url, basic = {username = "\195\169", password = "p w"}}`: "é|p w|Basic w6k6cCB3",
 	} {
-		got := must(t, s.URL, source)
-		if text, ok := got.(string); ok && text != want {
-			// What is returned is not scrubbed: the secret itself stands there.
-			if text != "ci|tok-123456|Basic Y2k6dG9rLTEyMzQ1Ng==" && text != "||Bearer tok-123456" {
-				t.Errorf("%s: %q", source, text)
-			}
+		if got := must(t, s.URL, fmt.Sprintf("local body = %s.body return body == %q or body", source, want)); got != true {
+			t.Errorf("%s: %q", source, got)
 		}
 	}
 	for source, text := range map[string]string{
