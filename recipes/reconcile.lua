@@ -10,6 +10,7 @@ local address = require("lib.address")
 local frontend = require("lib.frontend")
 local traffic = require("lib.traffic")
 
+on.engine()
 local p = params{
   app     = {required = true, doc = "the application, by the label mepc.app of its containers"},
   host    = {default = "", doc = "the host whose list is repaired; empty: each whose identifier is the app's name"},

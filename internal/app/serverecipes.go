@@ -41,7 +41,7 @@ func (c *command) openGarden(ctx context.Context, dir string, log *slog.Logger) 
 	kit := c.kit(&project{root: root, tree: root.FS(), dir: dir})
 	var mu sync.Mutex // one host for all specs
 	g.Tree, err = reload.Open(ctx, reload.Options{
-		Dir: dir, Host: host, Linter: lint.New(host, limits), Library: recipes.FS, World: g.world, Clock: clock.Wall{},
+		Dir: dir, Host: host, Linter: lint.New(host, limits), Library: recipes.FS, Always: []string{"reconcile.lua"}, World: g.world, Clock: clock.Wall{},
 		Specs: func(ctx context.Context, files fs.FS, name string) ([]string, error) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -33,7 +33,10 @@ type Options struct {
 	Host    *runtime.Host
 	Linter  *lint.Linter
 	Library fs.FS // what every recipe may require, after the directory's own files
-	World   any   // is handed to recipes that are loaded; every call to it is denied
+	// Always are files of Library that are recipes like those of the directory, unless
+	// that has a file of the name.
+	Always []string
+	World  any // is handed to recipes that are loaded; every call to it is denied
 	// Specs runs the spec file name of files and returns which of them it looked for.
 	// Its error says which test failed. nil: specs are not run.
 	Specs func(ctx context.Context, files fs.FS, name string) (uses []string, err error)
@@ -95,7 +98,7 @@ func Open(ctx context.Context, opts Options) (*Tree, error) {
 	}
 	t := &Tree{opts: opts, requires: map[[sha256.Size]byte][]lint.Require{}, linted: map[string]error{}}
 	t.now.Store(&state{over: make(chan struct{})})
-	s, err := look(opts.Dir, nil)
+	s, err := t.look()
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +143,7 @@ func (t *Tree) Watch(ctx context.Context) error {
 	var dirs map[string]watch.Names
 	for ctx.Err() == nil {
 		wait := idle
-		s, err := look(t.opts.Dir, t.files)
+		s, err := t.look()
 		if err == nil {
 			if err = set.Watch(s.dirs); set.Dirs() != len(dirs) {
 				wait = blind // a directory that goes and comes back may be lost
@@ -164,6 +167,25 @@ func (t *Tree) Watch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// look finds the files as they are now.
+func (t *Tree) look() (*scan, error) {
+	s, err := look(t.opts.Dir, t.files)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range t.opts.Always {
+		if s.files[name] != nil {
+			continue
+		}
+		text, err := fs.ReadFile(t.opts.Library, name)
+		if err != nil {
+			return s, err
+		}
+		s.files[name] = &source{text: string(text), sum: sha256.Sum256(text)}
+	}
+	return s, nil
 }
 
 // take loads what changed, and puts all of it in force at once.

@@ -187,6 +187,9 @@ func (e *Engine) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	rw.WriteHeader(resp.StatusCode)
 	flush, _ := rw.(http.Flusher)
+	if resp.ContentLength < 0 && flush != nil {
+		flush.Flush() // clients wait for the head of what never ends
+	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := resp.Body.Read(buf)

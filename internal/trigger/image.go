@@ -16,7 +16,7 @@ import (
 	"github.com/mepc/mepc-run/modules/on"
 )
 
-// relist is how often the images are listed although no event came.
+// relist is how often an engine is looked at although no event came.
 const relist = time.Minute
 
 // images fires for each tag that is new on the engine. Those that are there when
@@ -26,11 +26,20 @@ func (s *source) images(ctx context.Context, t *on.Image) error {
 	if err != nil {
 		return err
 	}
+	return s.follow(ctx, cli, filters.NewArgs(filters.Arg("type", string(events.ImageEventType))), func(ctx context.Context) error {
+		return s.newImages(ctx, cli, t)
+	})
+}
+
+// follow calls look, again whenever the engine has told of such an event, and
+// from time to time without, until the connection ends.
+func (s *source) follow(ctx context.Context, cli *client.Client, of filters.Args, look func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	told, errs := cli.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", string(events.ImageEventType)))})
+	told, errs := cli.Events(ctx, events.ListOptions{Filters: of})
+	var err error
 	for {
-		if err := s.newImages(ctx, cli, t); err != nil {
+		if err := look(ctx); err != nil {
 			return err
 		}
 		waited := make(chan struct{})

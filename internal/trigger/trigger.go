@@ -96,6 +96,8 @@ func (s *source) run(ctx context.Context) {
 	switch t := s.on.Source.(type) {
 	case *on.Image:
 		watch = func(ctx context.Context) error { return s.images(ctx, t) }
+	case *on.Engine:
+		watch = s.restarts
 	case *on.Archive:
 		watch = func(ctx context.Context) error { return s.archives(ctx, t) }
 	case *on.Schedule:

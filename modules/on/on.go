@@ -1,5 +1,5 @@
 // Package on is what starts a recipe, said by the recipe itself: on.webhook,
-// on.image, on.archive, on.redis, on.schedule. Start with New. In an ordinary run,
+// on.image, on.engine, on.archive, on.redis, on.schedule. Start with New. In an ordinary run,
 // a rehearsal or a spec they do nothing; runtime.Host.Inspect returns each as a
 // *Trigger, for a server that keeps recipes loaded.
 package on
@@ -35,6 +35,15 @@ func New() runtime.Module {
 				Raises:  []runtime.Kind{failure.Invalid, failure.Script},
 				Example: `on.image{name = "mepc/app:1.*", params = {replicas = 2}}`,
 				Call:    runtime.Inline((*module).image),
+			},
+			{
+				Name: "engine", Early: true,
+				Doc: "The engine comes back after a restart, and containers of an app are not where they were: it starts the recipe once for each such app, by the label mepc.app. " +
+					"The event has the field app, which becomes the parameter app.",
+				From:    "GET /events, GET /containers/json",
+				Raises:  []runtime.Kind{failure.Invalid, failure.Script},
+				Example: `on.engine{params = {confirm_max = "30s"}}`,
+				Call:    runtime.Inline((*module).engine),
 			},
 			{
 				Name: "archive", Early: true,
@@ -75,6 +84,8 @@ type module struct{}
 func (m *module) webhook(c *runtime.Call, w *Webhook) (runtime.None, error) { return declare(c, w) }
 
 func (m *module) image(c *runtime.Call, i *Image) (runtime.None, error) { return declare(c, i) }
+
+func (m *module) engine(c *runtime.Call, e *Engine) (runtime.None, error) { return declare(c, e) }
 
 func (m *module) archive(c *runtime.Call, a *Archive) (runtime.None, error) { return declare(c, a) }
 

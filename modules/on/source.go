@@ -11,10 +11,10 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// Source is one of *Webhook, *Image, *Archive, *Redis, *Schedule: what a recipe
+// Source is one of *Webhook, *Image, *Engine, *Archive, *Redis, *Schedule: what a recipe
 // has written, checked.
 type Source interface {
-	Kind() string     // webhook, image, archive, redis, schedule
+	Kind() string     // webhook, image, engine, archive, redis, schedule
 	String() string   // in a few words, such as "image mepc/app:*"
 	given() *Given    // which parameters the recipe gets
 	usual() []string  // the fields of its events that it gives unless told; nil: those that the recipe declares
@@ -39,6 +39,11 @@ type Webhook struct {
 // Image is a tag on the engine.
 type Image struct {
 	Name string `lua:"name,required" doc:"which tags: * stands for any text but /, ? for a character, [a-z] for one of several; without a tag all tags"`
+	Given
+}
+
+// Engine is a restart of the engine.
+type Engine struct {
 	Given
 }
 
@@ -67,6 +72,7 @@ type Schedule struct {
 // Kind implements Source.
 func (*Webhook) Kind() string  { return "webhook" }
 func (*Image) Kind() string    { return "image" }    // Kind implements Source.
+func (*Engine) Kind() string   { return "engine" }   // Kind implements Source.
 func (*Archive) Kind() string  { return "archive" }  // Kind implements Source.
 func (*Redis) Kind() string    { return "redis" }    // Kind implements Source.
 func (*Schedule) Kind() string { return "schedule" } // Kind implements Source.
@@ -79,6 +85,7 @@ func (w *Webhook) String() string {
 }
 
 func (i *Image) String() string   { return "image " + i.Name }
+func (*Engine) String() string    { return "engine" }
 func (a *Archive) String() string { return "archive " + path.Join(a.Dir, a.Match) }
 
 func (r *Redis) String() string {
@@ -92,12 +99,14 @@ func (s *Schedule) String() string { return "schedule " + s.Cron + " (" + s.Zone
 
 func (*Webhook) usual() []string  { return nil }
 func (*Image) usual() []string    { return []string{"image"} }
+func (*Engine) usual() []string   { return []string{"app"} }
 func (*Archive) usual() []string  { return []string{"archive"} }
 func (*Redis) usual() []string    { return nil }
 func (*Schedule) usual() []string { return []string{} }
 
 func (*Webhook) fields() []string  { return nil }
 func (*Image) fields() []string    { return []string{"image", "repository", "tag"} }
+func (*Engine) fields() []string   { return []string{"app"} }
 func (*Archive) fields() []string  { return []string{"archive", "name"} }
 func (*Redis) fields() []string    { return nil }
 func (*Schedule) fields() []string { return []string{"time"} }
