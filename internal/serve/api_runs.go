@@ -113,10 +113,10 @@ func (s *Server) getRun(c *call) (any, error) {
 	e, asked := s.opts.Queue.Get(id)
 	run, err := s.opts.Journal.Get(id)
 	switch {
+	case run == nil && asked: // its journal may be about to begin, with half a first line
+		return ofEntry(e), nil
 	case err != nil:
 		return nil, err
-	case run == nil && asked:
-		return ofEntry(e), nil
 	case run == nil:
 		return nil, failure.New(failure.NotFound, "no run %s", id)
 	}
