@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -106,16 +107,16 @@ func (c *command) serve(ctx context.Context, dir string, f *serveFlags) error {
 		return err
 	}
 	c.flags.state = state.Path() // for the workers, whatever the environment says
-	listener, err := f.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
 	level := slog.LevelInfo
 	if c.flags.verbose {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(c.env.Stderr, &slog.HandlerOptions{Level: level}))
+	listener, err := f.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
 	recipes, err := c.openGarden(ctx, dir, log)
 	if err != nil {
 		return err
@@ -165,8 +166,8 @@ func (c *command) serve(ctx context.Context, dir string, f *serveFlags) error {
 	defer triggers.Wait()
 	triggers.Go(func() {
 		trigger.Run(ctx, trigger.Options{
-			Recipes: recipes, Dir: dir, State: filepath.Join(state.Path(), "serve", "seen"), Name: hostname(), Clock: clock.Wall{}, Log: log,
-			Fire: server.Fire, Docker: looked.Docker, Redis: looked.Redis,
+			Recipes: recipes, Dir: dir, State: filepath.Join(state.Path(), "serve", "seen"), Name: consumer(state.Path()), Clock: clock.Wall{}, Log: log,
+			Fire: server.Fire, Ended: server.Ended, Docker: looked.Docker, Redis: looked.Redis,
 		})
 	})
 	err = server.Serve(ctx, listener)
@@ -180,8 +181,14 @@ func (c *command) serve(ctx context.Context, dir string, f *serveFlags) error {
 	return errors.Join(err, q.Close(last))
 }
 
+// consumer names the server of a state directory among others, also after a restart.
+func consumer(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return hostname() + "-" + hex.EncodeToString(sum[:4])
+}
+
 // open begins to listen.
-func (f *serveFlags) open(ctx context.Context) (net.Listener, error) {
+func (f *serveFlags) open(ctx context.Context, log *slog.Logger) (net.Listener, error) {
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return nil, failure.New(failure.Usage, "--tls-cert and --tls-key belong together")
 	}
@@ -202,7 +209,7 @@ func (f *serveFlags) open(ctx context.Context) (net.Listener, error) {
 		err = os.Chmod(address, 0o600)
 	}
 	if err == nil && f.tlsCert != "" {
-		l, err = withTLS(l, f.tlsCert, f.tlsKey)
+		l, err = withTLS(l, f.tlsCert, f.tlsKey, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -106,16 +106,13 @@ func (c *call) named(who string) string {
 }
 
 // enqueue asks for a run of r.
-func (s *Server) enqueue(r *reload.Recipe, q queue.Request) (any, error) {
+func (s *Server) enqueue(r *reload.Recipe, q queue.Request) (queue.Entry, error) {
 	if err := take(r, q.Params); err != nil {
-		return nil, err
+		return queue.Entry{}, err
 	}
 	q.Recipe, q.App = r.Name, runtime.AppOf(r.File, r.Version.Params, q.Params)
 	e, _, err := s.opts.Queue.Add(q)
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
+	return e, err
 }
 
 type rehearse struct {

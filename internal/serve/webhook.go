@@ -92,16 +92,22 @@ func (s *Server) secret(name string) (string, error) {
 
 // Fire takes an event of one of a recipe's triggers. When it returns nil the request
 // is durable: it will be run, also after a crash.
-func (s *Server) Fire(name string, t *on.Trigger, event map[string]any, delivery string) error {
+func (s *Server) Fire(name string, t *on.Trigger, event map[string]any, delivery string) (id string, err error) {
 	r := s.opts.Recipes.Recipe(name)
 	if r == nil {
-		return failure.New(failure.NotFound, "there is no recipe %s any more", name)
+		return "", failure.New(failure.NotFound, "there is no recipe %s any more", name)
 	}
-	_, err := s.fire(r, t, event, delivery, t.Kind())
-	return err
+	e, err := s.fire(r, t, event, delivery, t.Kind())
+	return e.ID, err
 }
 
-func (s *Server) fire(r *reload.Recipe, t *on.Trigger, event map[string]any, delivery, who string) (any, error) {
+// Ended reports whether a request has come to its end, or is not known any more.
+func (s *Server) Ended(id string) bool {
+	e, known := s.opts.Queue.Get(id)
+	return !known || e.State == queue.Done
+}
+
+func (s *Server) fire(r *reload.Recipe, t *on.Trigger, event map[string]any, delivery, who string) (queue.Entry, error) {
 	params := t.Params(event, r.Version.Params)
 	source := t.Kind() + " " + r.Name
 	return s.enqueue(r, queue.Request{Params: params, Source: source, Who: who, Delivery: delivery, Coalesce: t.Coalesces()})

@@ -69,9 +69,9 @@ func TestAnEngineThatComesBackStartsTheRecipeForEachAppThatMoved(t *testing.T) {
 					return client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithAPIVersionNegotiation())
 				},
 				State: dir, Clock: hasty{}, Log: slog.New(slog.DiscardHandler),
-				Fire: func(recipe string, _ *on.Trigger, event map[string]any, _ string) error {
+				Fire: func(recipe string, _ *on.Trigger, event map[string]any, _ string) (string, error) {
 					fired <- recipe + " " + event["app"].(string)
-					return nil
+					return "", nil
 				},
 			})
 		})

@@ -19,7 +19,7 @@ func (s *source) messages(ctx context.Context, t *on.Redis) error {
 		return err
 	}
 	if t.Stream != "" {
-		return s.stream(ctx, r, t)
+		return (&stream{s, t, r, map[string]string{}}).read(ctx)
 	}
 	sub := r.Subscribe(ctx, t.Channel)
 	defer sub.Close()
@@ -36,38 +36,50 @@ func (s *source) messages(ctx context.Context, t *on.Redis) error {
 	}
 }
 
-const (
-	block = 5 * time.Second  // one read of a stream
-	stale = 30 * time.Second // after which an entry that a consumer took is taken from it
-)
+const stale = 30 * time.Second // after which an entry is taken from a consumer that does nothing for it
 
-// stream fires for each entry, and acknowledges it when the request is durable, or
-// can never be one.
-func (s *source) stream(ctx context.Context, r redis.UniversalClient, t *on.Redis) error {
-	err := r.XGroupCreateMkStream(ctx, t.Stream, t.Group, "$").Err()
+// block is how long one read of a stream waits, and so how often the entries whose
+// runs go on are seen to.
+var block = 5 * time.Second
+
+// stream is a source's part in a consumer group.
+type stream struct {
+	*source
+	*on.Redis
+	client redis.UniversalClient
+	going  map[string]string // entries that are acknowledged when their requests end, and these
+}
+
+// read fires for each entry, and acknowledges it when the request is durable or, if
+// so wanted, has ended; at once when it can never be one.
+func (s *stream) read(ctx context.Context) error {
+	err := s.client.XGroupCreateMkStream(ctx, s.Stream, s.Group, "$").Err()
 	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 		return err
 	}
 	for ctx.Err() == nil {
-		abandoned, _, err := r.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-			Stream: t.Stream, Group: t.Group, Consumer: s.Name, MinIdle: stale, Start: "0", Count: 100,
+		if err := s.tend(ctx); err != nil {
+			return err
+		}
+		abandoned, _, err := s.client.XAutoClaim(ctx, &redis.XAutoClaimArgs{
+			Stream: s.Stream, Group: s.Group, Consumer: s.Name, MinIdle: stale, Start: "0", Count: 100,
 		}).Result()
 		if err != nil {
 			return err
 		}
-		if err := s.entries(ctx, r, t, abandoned); err != nil {
+		if err := s.take(ctx, abandoned); err != nil {
 			return err
 		}
 		read, cancel := context.WithTimeout(ctx, 2*block)
-		got, err := r.XReadGroup(read, &redis.XReadGroupArgs{
-			Group: t.Group, Consumer: s.Name, Streams: []string{t.Stream, ">"}, Count: 100, Block: block,
+		got, err := s.client.XReadGroup(read, &redis.XReadGroupArgs{
+			Group: s.Group, Consumer: s.Name, Streams: []string{s.Stream, ">"}, Count: 100, Block: block,
 		}).Result()
 		cancel()
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return err
 		}
-		for _, stream := range got {
-			if err := s.entries(ctx, r, t, stream.Messages); err != nil {
+		for _, of := range got {
+			if err := s.take(ctx, of.Messages); err != nil {
 				return err
 			}
 		}
@@ -75,14 +87,44 @@ func (s *source) stream(ctx context.Context, r redis.UniversalClient, t *on.Redi
 	return nil
 }
 
-func (s *source) entries(ctx context.Context, r redis.UniversalClient, t *on.Redis, entries []redis.XMessage) error {
+// take fires for entries.
+func (s *stream) take(ctx context.Context, entries []redis.XMessage) error {
 	for _, e := range entries {
-		if err := s.fire(e.Values, t.Stream+" "+e.ID); err != nil && !final(err) {
+		id, err := s.request(e.Values, s.Stream+" "+e.ID)
+		if err != nil && !final(err) {
 			return err // it stays pending
 		}
-		if err := r.XAck(ctx, t.Stream, t.Group, e.ID).Err(); err != nil {
+		if err == nil && s.Ack == "ended" {
+			s.going[e.ID] = id
+			continue
+		}
+		if err := s.ack(ctx, e.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tend acknowledges the entries whose requests have ended, and keeps the others from
+// being taken over.
+func (s *stream) tend(ctx context.Context) error {
+	var mine []string
+	for entry, request := range s.going {
+		if !s.Ended(request) {
+			mine = append(mine, entry)
+			continue
+		}
+		if err := s.ack(ctx, entry); err != nil {
+			return err
+		}
+		delete(s.going, entry)
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	return s.client.XClaimJustID(ctx, &redis.XClaimArgs{Stream: s.Stream, Group: s.Group, Consumer: s.Name, Messages: mine}).Err()
+}
+
+func (s *stream) ack(ctx context.Context, entry string) error {
+	return s.client.XAck(ctx, s.Stream, s.Group, entry).Err()
 }

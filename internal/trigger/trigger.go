@@ -30,9 +30,11 @@ type Options struct {
 	Name   string // of this server, among the consumers of a stream
 	Clock  clock.Clock
 	Log    *slog.Logger
-	// Fire asks for a run. It returns nil when the request is durable. An event with
-	// the delivery of an earlier one is answered with that one's.
-	Fire func(recipe string, t *on.Trigger, event map[string]any, delivery string) error
+	// Fire asks for a run. It returns the request's ID when that is durable. An event
+	// with the delivery of an earlier one is answered with that one's.
+	Fire func(recipe string, t *on.Trigger, event map[string]any, delivery string) (id string, err error)
+	// Ended reports whether a request has come to its end.
+	Ended func(id string) bool
 }
 
 // source is a trigger that is watched for.
@@ -129,11 +131,17 @@ func (s *source) run(ctx context.Context) {
 
 // fire asks for a run, and says what cannot be run.
 func (s *source) fire(event map[string]any, delivery string) error {
-	err := s.Fire(s.recipe, s.on, event, delivery)
+	_, err := s.request(event, delivery)
+	return err
+}
+
+// request is fire, and returns the request's ID.
+func (s *source) request(event map[string]any, delivery string) (string, error) {
+	id, err := s.Fire(s.recipe, s.on, event, delivery)
 	if err != nil {
 		s.log.Error("an event did not start the recipe", "event", event, "error", err)
 	}
-	return err
+	return id, err
 }
 
 // times fires when the schedule is due. What was due while the server was away is

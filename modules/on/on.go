@@ -57,7 +57,7 @@ func New() runtime.Module {
 			{
 				Name: "redis", Early: true,
 				Doc: "A message in Redis starts it: of a channel, where nobody keeps it while the server is away, or of a stream, " +
-					"where a consumer group shares the entries among servers and each is acknowledged when the run is sure to happen. " +
+					"where a consumer group shares the entries among servers and each is acknowledged when its run is sure to happen, or with `ack` when it has ended. " +
 					"A stream's entry has its own fields; a channel's message those of its JSON object, or else the field message. " +
 					"They become the parameters of the same names.",
 				From:    "SUBSCRIBE, XREADGROUP, XAUTOCLAIM, XACK",

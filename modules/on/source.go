@@ -59,6 +59,7 @@ type Redis struct {
 	Channel string `lua:"channel" doc:"the channel; either this or stream"`
 	Stream  string `lua:"stream" doc:"the stream's key"`
 	Group   string `lua:"group" doc:"the stream's consumer group, mepc-run unless another is named; it is made when it is not there, and begins with what comes from then on"`
+	Ack     string `lua:"ack" enum:"queued|ended" default:"queued" doc:"when a stream's entry is acknowledged: as soon as its run is sure to happen on this server, or when that has ended; until then another server of the group takes it over, and runs the recipe anew, that has seen nothing of this one for 30 s"`
 	Given
 }
 
@@ -147,6 +148,8 @@ func (r *Redis) Validate() error {
 		return fmt.Errorf("channel: name a channel or a stream, one of them")
 	case r.Channel != "" && r.Group != "":
 		return fmt.Errorf("group: a channel has none: that is for streams")
+	case r.Channel != "" && r.Ack != "queued":
+		return fmt.Errorf("ack: a channel's messages are not acknowledged: that is for streams")
 	case r.Stream != "" && r.Group == "":
 		r.Group = "mepc-run"
 	}
