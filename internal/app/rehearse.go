@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -99,6 +100,7 @@ func (c *command) rehearse(cmd *cobra.Command, name string, args []string) error
 
 // rehearseStage rehearses what is on s, and shows the plan.
 func (c *command) rehearseStage(ctx context.Context, s *stage) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // it is over before collecting pays
 	defer s.close()
 	if err := s.open(ctx, c.flags.rehearsal.world); err != nil {
 		return err
