@@ -37,6 +37,8 @@ var subjects = map[string]string{
 	"pause": "container", "unpause": "container", "exec": "container", "top": "container", "copy_to": "container", "copy_from": "container",
 	"commit": "container", "history": "image",
 	"network_connect": "network", "network_disconnect": "network", "network": "network", "network_create": "network", "network_remove": "network",
+	"service": "service", "service_create": "service", "service_update": "service", "service_scale": "service", "service_rollback": "service",
+	"service_remove": "service", "service_wait": "service", "tasks": "service",
 	"image": "image", "tag": "image", "remove_image": "image", "build": "image", "pull": "image", "push": "image", "save": "image", "copy_image": "image",
 }
 

@@ -43,6 +43,7 @@ func diffEngine(before, now *sim.EngineState, touched func(string) bool) []Chang
 		name: func(n *sim.Network) string { return n.Name },
 		text: func(n *sim.Network) string { return n.Driver },
 	}, touched)...)
+	all = append(all, diffSwarm(before.Swarm, now.Swarm, touched)...)
 	return append(all, diffThings("volume", before.Volumes, now.Volumes, thing[sim.Volume]{
 		key:  func(v *sim.Volume) string { return v.Name },
 		name: func(v *sim.Volume) string { return v.Name },

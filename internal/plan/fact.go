@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path"
 	"slices"
@@ -72,6 +73,15 @@ func lookOn(e *sim.EngineState, k factKey) map[string]string {
 		for ref, id := range references(e.Images) {
 			if repository(ref) == repository(k.name) || matches(k.name, ref) {
 				out[ref] = shortID(id)
+			}
+		}
+	case "service":
+		for i := range orNone(e.Swarm).Services {
+			if s := &e.Swarm.Services[i]; s.Name == k.name {
+				out["is"] = serviceText(s)
+				if len(s.Spec) > 0 {
+					out["spec"] = fmt.Sprintf("%x", sha256.Sum256(s.Spec))[:12]
+				}
 			}
 		}
 	case "network":

@@ -239,6 +239,7 @@ func argsText(args []effect.Arg) string {
 
 var titles = map[string]string{
 	"list": "routing", "key": "other keys", "image": "images", "network": "networks", "volume": "volumes",
+	"swarm": "swarm", "node": "nodes", "service": "services", "secret": "secrets", "config": "configs",
 }
 
 func (r *renderer) changes(p *Plan) {
@@ -247,7 +248,7 @@ func (r *renderer) changes(p *Plan) {
 	}
 	r.line(0, "")
 	r.line(0, r.paint(boldOn, "what would be different"))
-	for _, kind := range []string{"list", "container", "image", "network", "volume", "key"} {
+	for _, kind := range []string{"list", "container", "service", "image", "network", "volume", "swarm", "node", "secret", "config", "key"} {
 		title := ""
 		for _, c := range p.Changes {
 			if c.Kind != kind {

@@ -105,7 +105,7 @@ func badCalls(fields []runtime.Field, utf8 bool) []badCall {
 		for _, v := range wrongValues(f.Name, f) {
 			calls = append(calls, badCall{v.what + " for " + f.Name, arguments(fields, i, v.args), v.begins})
 		}
-		if utf8 && f.Type == "string" && f.Name != "content" {
+		if utf8 && f.Type == "string" && f.Name != "content" && f.Name != "data" {
 			calls = append(calls, badCall{"bytes that are no text for " + f.Name, arguments(fields, i, `"a\255"`), f.Name + ": it is not UTF-8"})
 		}
 		if f.Required {

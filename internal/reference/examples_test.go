@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,6 +57,11 @@ var before = map[string]string{
 	"redis.watching:multi": `redis.connect():watch({"n"}, function(tx) `,
 }
 
+// inSwarm are the functions whose examples need a swarm, and a service in it.
+var inSwarm = regexp.MustCompile(`^docker\.(swarm_tokens|swarm_join|nodes?_?|services?_?|tasks|secrets?_?|configs?_?)`)
+
+const swarm = `docker.swarm_init{advertise = "127.0.0.1", listen = "127.0.0.1:0"} `
+
 // after closes what before opened.
 var after = map[string]string{"redis.watching:multi": ` end)`}
 
@@ -67,6 +73,11 @@ for _, c in ipairs{"app-blue", "app-new", "migration", "db"} do docker.remove(c,
 docker.network_remove("front", {missing_ok = true})
 docker.volume_remove("app-data", {missing_ok = true})
 docker.remove_image("mepc/app:debug", {missing_ok = true})
+if docker.swarm().manager then
+  docker.service_remove("app", {missing_ok = true})
+  docker.secret_remove("db-password-2", {missing_ok = true})
+  docker.config_remove("app-conf-2", {missing_ok = true})
+end
 redis.connect():del("a", "n", "frontend:app")`
 
 // TestExamplesRunOnRealServers runs the examples that speak to servers: what the
@@ -111,9 +122,17 @@ func TestExamplesRunOnRealServers(t *testing.T) {
 				continue
 			}
 			t.Run(f.name, func(t *testing.T) {
-				run(t, before[f.name]+f.Example+after[f.name])
+				setup := before[f.name]
+				if inSwarm.MatchString(f.name) {
+					setup = swarm
+					if f.name != "docker.service_create" {
+						setup += `docker.service_create{name = "app", image = "mepc/app:1.1"} `
+					}
+				}
+				run(t, setup+f.Example+after[f.name])
 				run(t, cleanUp)
 			})
 		}
 	}
+	run(t, "docker.swarm_leave{force = true}")
 }

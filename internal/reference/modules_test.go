@@ -17,7 +17,8 @@ import (
 
 // documented returns what a recipe can call, all of it.
 func documented() []runtime.Module {
-	return append(std.Modules(std.Options{}),
+	secrets := map[string]func() (string, error){"db_password": func() (string, error) { return "hunter22", nil }}
+	return append(std.Modules(std.Options{Secrets: secrets}),
 		docker.New(docker.Allow{}),
 		redis.New(redis.Allow{}),
 		http.New(),

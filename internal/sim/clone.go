@@ -47,7 +47,7 @@ func (e *Engine) clone(w *World) *Engine {
 		world: w, name: e.name, host: e.host, version: e.version, down: e.down, seq: e.seq,
 		images: maps.Clone(e.images), tags: maps.Clone(e.tags), fixtures: e.fixtures,
 		containers: make(map[string]*ctr, len(e.containers)), names: make(map[string]*ctr, len(e.names)),
-		networks: maps.Clone(e.networks), volumes: maps.Clone(e.volumes), execs: map[string]*execution{},
+		networks: maps.Clone(e.networks), volumes: maps.Clone(e.volumes), execs: map[string]*execution{}, cluster: e.cluster.clone(),
 		events: e.events[:len(e.events):len(e.events)], lost: e.lost, lastPort: e.lastPort, ports: maps.Clone(e.ports), due: e.due, pools: e.pools,
 	}
 	for id, c := range e.containers {

@@ -32,6 +32,7 @@ type Engine struct {
 	networks   map[string]*network // by ID
 	volumes    map[string]*volume
 	execs      map[string]*execution
+	cluster    *cluster // nil: it is in no swarm
 	events     []event
 	lost       int                // events before a restart, which took them
 	lastPort   int                // the last port that was picked for a container

@@ -15,6 +15,9 @@ func (e *Engine) settle(now time.Time) {
 		for _, c := range e.ordered() {
 			e.advance(c, at)
 		}
+		for _, s := range e.cluster.ordered() {
+			e.orchestrate(s, at)
+		}
 		e.reschedule()
 		if !e.due.After(at) && !e.due.IsZero() {
 			panic("sim: something is due that does not happen") // would never end
@@ -68,6 +71,9 @@ func (e *Engine) reschedule() {
 				sooner(c.healthLog[0].at)
 			}
 		}
+	}
+	for _, s := range e.cluster.ordered() {
+		s.dueTimes(sooner)
 	}
 }
 

@@ -57,6 +57,7 @@ func (e *Engine) state() EngineState {
 	for _, v := range e.orderedVolumes() {
 		s.Volumes = append(s.Volumes, Volume{v.name, v.driver, v.options, v.labels, v.created})
 	}
+	s.Swarm = e.swarmState()
 	for _, i := range slices.Backward(e.orderedImages()) {
 		s.Images = append(s.Images, i.state())
 	}

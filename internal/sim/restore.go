@@ -106,6 +106,9 @@ func (e *Engine) restore(n int, s EngineState, now time.Time) error {
 			return fmt.Errorf("container %q: %w", s.Containers[i].Name, err)
 		}
 	}
+	if err := e.restoreSwarm(s.Swarm, now); err != nil {
+		return fmt.Errorf("swarm: %w", err)
+	}
 	e.reschedule()
 	return nil
 }

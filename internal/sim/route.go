@@ -74,6 +74,27 @@ var routes = [...]route{
 	{"GET", "/volumes/{}", volumeInspect, false},
 	{"DELETE", "/volumes/{}", volumeRemove, false},
 	{"POST", "/volumes/prune", volumePrune, false},
+
+	{"GET", "/swarm", swarmInspect, false},
+	{"POST", "/swarm/init", swarmInit, false},
+	{"POST", "/swarm/leave", swarmLeave, false},
+	{"GET", "/nodes", nodeList, false},
+	{"GET", "/nodes/{}", nodeInspect, false},
+	{"POST", "/nodes/{}/update", nodeUpdate, false},
+	{"DELETE", "/nodes/{}", nodeRemove, false},
+	{"GET", "/services", serviceList, false},
+	{"POST", "/services/create", serviceCreate, false},
+	{"GET", "/services/{}", serviceInspect, false},
+	{"POST", "/services/{}/update", serviceUpdate, false},
+	{"DELETE", "/services/{}", serviceRemove, false},
+	{"GET", "/services/{}/logs", serviceLogs, false},
+	{"GET", "/tasks", taskList, false},
+	{"GET", "/secrets", secretList, false},
+	{"POST", "/secrets/create", secretCreate, false},
+	{"DELETE", "/secrets/{}", secretRemove, false},
+	{"GET", "/configs", configList, false},
+	{"POST", "/configs/create", configCreate, false},
+	{"DELETE", "/configs/{}", configRemove, false},
 }
 
 // routeKey is what a route is found by: "/images/{}/json" is noun images, verb

@@ -32,7 +32,7 @@ func SnapshotEngine(ctx context.Context, name string, cli client.APIClient) (Eng
 	}
 	s.Version = v.Version
 	reader := engineReader{ctx: ctx, cli: cli, out: &s, images: map[string]*Image{}, networks: map[string]bool{}}
-	for _, read := range []func() error{reader.readNetworks, reader.readVolumes, reader.readImages, reader.readContainers} {
+	for _, read := range []func() error{reader.readNetworks, reader.readVolumes, reader.readImages, reader.readContainers, reader.readSwarm} {
 		if err := read(); err != nil {
 			return s, err
 		}

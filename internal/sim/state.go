@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type EngineState struct {
 	Images     []Image     `json:"images,omitempty"`
 	Networks   []Network   `json:"networks,omitempty"`
 	Volumes    []Volume    `json:"volumes,omitempty"`
+	Swarm      *Swarm      `json:"swarm,omitempty"` // what it manages; without it is in none
 	Containers []Container `json:"containers,omitempty"`
 }
 
@@ -47,6 +49,41 @@ type Network struct {
 	Internal bool              `json:"internal,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Created  time.Time         `json:"created,omitzero"`
+}
+
+// Swarm is a swarm that an engine is the first manager of.
+type Swarm struct {
+	Labels       map[string]string `json:"labels,omitempty"`       // of the engine's own node
+	Availability string            `json:"availability,omitempty"` // of the engine's own node; default active
+	Nodes        []Node            `json:"nodes,omitempty"`        // the others
+	Services     []Service         `json:"services,omitempty"`
+	Secrets      []string          `json:"secrets,omitempty"` // their names
+	Configs      map[string]string `json:"configs,omitempty"` // what they hold, by name
+}
+
+// Node is another node of a swarm.
+type Node struct {
+	Name         string            `json:"name"`
+	Role         string            `json:"role,omitempty"`         // default worker
+	Availability string            `json:"availability,omitempty"` // default active
+	State        string            `json:"state,omitempty"`        // default ready
+	Address      string            `json:"address,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+}
+
+// Service is a service of a swarm, which has converged.
+type Service struct {
+	Name     string            `json:"name"`
+	Image    string            `json:"image"`
+	Replicas *int              `json:"replicas,omitempty"` // default 1
+	Global   bool              `json:"global,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Env      []string          `json:"env,omitempty"`
+	Created  time.Time         `json:"created,omitzero"`
+	// Spec is all of it, as the Engine API has it, in place of all but Name and Created.
+	Spec json.RawMessage `json:"spec,omitempty"`
+	// Previous is the Spec from before its last update.
+	Previous json.RawMessage `json:"previous,omitempty"`
 }
 
 // Volume is a named volume.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/docker/docker/api/types/swarm"
 )
 
 func ping(c *call) (reply, error) {
@@ -54,7 +56,7 @@ func info(c *call) (reply, error) {
 		DockerRootDir, Name                                                        string
 		Labels                                                                     []string
 		ServerVersion, DefaultRuntime                                              string
-		Swarm                                                                      struct{ LocalNodeState string }
+		Swarm                                                                      swarm.Info
 		LiveRestoreEnabled                                                         bool
 		SecurityOptions, Warnings                                                  []string
 	}{
@@ -65,7 +67,7 @@ func info(c *call) (reply, error) {
 		LoggingDriver: "json-file", CgroupDriver: "cgroupfs", CgroupVersion: "1", KernelVersion: "simulated",
 		OperatingSystem: "simulated", OSType: "linux", Architecture: "x86_64", IndexServerAddress: "https://index.docker.io/v1/",
 		NCPU: 2, MemTotal: 8 << 30, DockerRootDir: "/var/lib/docker", Name: e.name, Labels: []string{}, ServerVersion: e.version,
-		DefaultRuntime: "runc", Swarm: struct{ LocalNodeState string }{"inactive"},
+		DefaultRuntime: "runc", Swarm: e.swarmInfo(),
 	})
 }
 

@@ -318,7 +318,7 @@ func TestTheSameCallsGiveTheSameBytes(t *testing.T) {
 func TestWhatIsNotModelledSaysSo(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct{ method, path string }{
-		{"POST", "/v1.41/swarm/init"}, {"POST", "/containers/x/attach"}, {"GET", "/plugins"}, {"GET", "/containers/x/changes"}, {"POST", "/build?version=2"},
+		{"POST", "/v1.41/swarm/join"}, {"POST", "/containers/x/attach"}, {"GET", "/plugins"}, {"GET", "/containers/x/changes"}, {"POST", "/build?version=2"},
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), c.method, "http://e"+c.path, nil)
 		resp, err := w.Engine("").RoundTrip(req)

@@ -71,7 +71,11 @@ func (e *Engine) allowed(a *createArgs) error {
 			}
 		}
 	}
-	for _, m := range a.Mounts {
+	return e.allowedMounts(a.Mounts)
+}
+
+func (e *Engine) allowedMounts(mounts []mountArgs) error {
+	for _, m := range mounts {
 		if m.Type == "bind" {
 			if err := e.allowedBind(m.Source, m.Source+" on "+m.Target); err != nil {
 				return err

@@ -27,11 +27,12 @@ import (
 
 // New returns the module. Its engines are made by the *engine.World of a run.
 func New(allow Allow) runtime.Module {
-	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), fileFuncs(), healthFuncs(), networkFuncs(), volumeFuncs())
+	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), fileFuncs(), healthFuncs(), networkFuncs(), volumeFuncs(),
+		swarmFuncs(), serviceFuncs(), secretFuncs())
 	return runtime.Module{
 		Name: "docker",
 		UTF8: true,
-		Doc: "Containers, images, networks and volumes of Docker engines. " +
+		Doc: "Containers, images, networks and volumes of Docker engines, and the services of a swarm. " +
 			"docker.f{...} acts on the run's default engine (--docker, DOCKER_HOST, the current Docker context); " +
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +
 			"When the reply to a call is lost, a look at the engine settles for up to 5 seconds whether it was done; " +

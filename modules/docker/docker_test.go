@@ -24,6 +24,7 @@ type bench struct {
 	opts   engine.Options
 	allow  docker.Allow
 	params map[string]any
+	world  *engine.World // nil: the real one at opts
 	// timeout bounds the run; 0 is two minutes.
 	timeout time.Duration
 	on      func(effect.Event) // sees a run's events as they come
@@ -114,8 +115,11 @@ func (r *recorder) outcomes() string {
 // try runs source, in which the strings of b.params are globals' fields: P.app.
 func (b *bench) try(source string) (any, *failure.Error) {
 	b.t.Helper()
-	w := engine.Live(b.opts)
-	defer w.Close()
+	w := b.world
+	if w == nil {
+		w = engine.Live(b.opts)
+		defer w.Close()
+	}
 	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(b.allow)}})
 	var p strings.Builder
 	p.WriteString("local P = {")
@@ -130,7 +134,7 @@ func (b *bench) try(source string) (any, *failure.Error) {
 	b.events = &recorder{on: b.on}
 	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
 	defer cancel()
-	res, err := host.Run(ctx, recipe, runtime.RunOptions{World: w, Sinks: []runtime.Sink{b.events}, Timeout: b.timeout})
+	res, err := host.Run(ctx, recipe, runtime.RunOptions{World: w, Clock: w.Clock(), Sinks: []runtime.Sink{b.events}, Timeout: b.timeout})
 	if err != nil {
 		f := failure.As(err)
 		if f == nil {

@@ -1,0 +1,113 @@
+package docker_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/lab"
+	"github.com/mepc/mepc-run/internal/sim"
+)
+
+// ownSwarm returns a bench on an engine of the test's own, which may become a
+// swarm's.
+func ownSwarm(t *testing.T) *bench {
+	t.Helper()
+	l := lab.New(t, lab.Options{})
+	if err := lab.SampleImages(t.Context(), l.Engine, "1.0", "1.1"); err != nil {
+		t.Fatal(err)
+	}
+	b := benchAt(t, l.Engine.Host())
+	b.lab = l
+	return b
+}
+
+// A service's life, with an update that succeeds and one that is rolled back.
+const serviceLife = `
+	local out = {}
+	out.first = docker.swarm().state
+	docker.swarm_init{advertise = "127.0.0.1", listen = "127.0.0.1:0"}
+	docker.swarm_init()
+	out.node = #docker.nodes{role = "manager"}
+	docker.node_update(docker.nodes()[1].id, {labels = {zone = "a"}})
+	out.zone = docker.nodes{labels = {zone = "a"}}[1].availability
+	docker.secret_create("password-1", "correct horse")
+	docker.config_create("conf-1", "threads = 4\0")
+	docker.config_create("conf-1", "threads = 4\0")
+	out.config = docker.configs()[1].data
+	local check = {cmd = {"/app", "-check"}, interval = "200ms", retries = 2}
+	local s = docker.service_create{name = "app", image = "mepc/app:1.0", replicas = 2, env = {COLOR = "blue"}, labels = {["mepc.app"] = "app"},
+		secrets = {"password-1"}, configs = {"conf-1:/etc/app.conf"}, healthcheck = check, constraints = {"node.labels.zone == a"},
+		update = {order = "start-first", monitor = "1s", failure_action = "rollback"}, rollback = {monitor = "1s"}, restart = {delay = "100ms"}, stop_timeout = "1s"}
+	out.created = s.image .. " " .. s.desired .. " " .. s.env.COLOR
+	s = docker.service_wait("app")
+	out.up = s.running .. " " .. s.update.state
+	s = docker.service_update("app", {image = "mepc/app:1.1", env = {COLOR = "green"}})
+	out.previous = s.previous
+	s = docker.service_wait("app")
+	out.updated = s.image .. " " .. s.running .. " " .. s.update.state .. " " .. s.env.COLOR
+	docker.service_update("app", {image = "mepc/app:1.1"})
+	docker.service_scale("app", 3)
+	out.scaled = docker.service_wait("app").running
+	docker.service_update("app", {healthcheck = {cmd = {"/nope"}, interval = "200ms", retries = 2}})
+	local ok, err = pcall(docker.service_wait, "app", {deadline = "60s"})
+	out.failed = err.kind .. ": " .. err.message:gsub("of task %w+", "of task T")
+	s = docker.service_wait("app", {rollback = true})
+	out.back = s.env.COLOR .. " " .. s.running .. " " .. s.update.state
+	out.never = not pcall(docker.service_rollback, "app")
+	docker.service_update("app", {image = "mepc/app:1.0"})
+	docker.service_wait("app")
+	docker.service_rollback("app")
+	s = docker.service_wait("app", {rollback = true, deadline = "20s"})
+	out.images = {}
+	for _, t in ipairs(docker.tasks("app", {running = true})) do table.insert(out.images, t.image .. " " .. t.state) end
+	out.used = pcall(docker.secret_remove, "password-1")
+	docker.service_remove("app")
+	docker.service_remove("app", {missing_ok = true})
+	out.gone = docker.service("app") == nil
+	docker.config_remove("conf-1")
+	docker.secret_remove("password-1")
+	docker.swarm_leave{force = true}
+	docker.swarm_leave()
+	out.last = docker.swarm().state
+	return out`
+
+// lifeOfAService is what it returns.
+var lifeOfAService = map[string]any{
+	"first": "inactive", "node": 1.0, "zone": "active", "config": "threads = 4\x00", "created": "mepc/app:1.0 2 blue", "up": "2 ",
+	"previous": "mepc/app:1.0", "updated": "mepc/app:1.1 2 completed green", "scaled": 3.0,
+	"failed": "unhealthy: app was not updated: update rolled back due to failure or early termination of task T; " +
+		"a task of mepc/app:1.1: ended with exit code 0: by itself, or because its health check failed",
+	"back": "green 3 rollback_completed", "never": true,
+	"images": []any{"mepc/app:1.1 running", "mepc/app:1.1 running", "mepc/app:1.1 running"},
+	"used":   false, "gone": true, "last": "inactive",
+}
+
+func TestAServiceFromItsCreationToItsEnd(t *testing.T) {
+	b := ownSwarm(t)
+	b.fail(failure.Unavailable, `docker.service_create{name = "app", image = "mepc/app:1.0"}`, "not a swarm manager")
+	if diff := cmp.Diff(lifeOfAService, b.run(serviceLife)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// The simulated engine says the same, in no time.
+func TestASimulatedServiceIsLikeARealOne(t *testing.T) {
+	fixture := &sim.Behaviour{Missing: []string{"/nope"}}
+	state, err := sim.New(sim.Options{State: &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
+		Images: []sim.Image{{Ref: "mepc/app:1.0", Behaviour: fixture}, {Ref: "mepc/app:1.1", Behaviour: fixture}},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	b := benchAt(t, "")
+	b.world = engine.Rehearsal(engine.Options{}, state, engine.Stage{})
+	defer b.world.Close()
+	b.fail(failure.Unavailable, `docker.service_create{name = "app", image = "mepc/app:1.0"}`, "not a swarm manager")
+	if diff := cmp.Diff(lifeOfAService, b.run(serviceLife)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

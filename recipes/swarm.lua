@@ -1,0 +1,92 @@
+-- Deploys an image as a service of a swarm, one batch of tasks after another.
+--
+-- Creates the service, or gives it the new image and waits until the swarm has
+-- replaced its tasks. A task that does not become healthy, or ends, makes the swarm go
+-- back to what was there before; the run waits for that, and fails. Whatever else goes
+-- wrong after the update began, the old configuration is restored, too.
+local p = params{
+  image       = {required = true, doc = "the image; each node must have it, or be able to pull it"},
+  app         = {default = "app", doc = "the service's name, and the label mepc.app of it"},
+  replicas    = {type = "integer", min = 0, default = 2, doc = "how many tasks; those of a service that is there are left alone unless scale=true"},
+  scale       = {type = "boolean", default = false, doc = "whether a service that is there gets so many replicas, too"},
+  ports       = {type = "list", default = {}, doc = "ports to publish, such as 8080:8080"},
+  publish     = {type = "enum", values = {"ingress", "host"}, default = "ingress", doc = "where: on every node, or on the tasks' own"},
+  env         = {type = "list", default = {}, doc = "environment variables, as NAME=value"},
+  secrets     = {type = "list", default = {}, doc = "the swarm's secrets that its tasks read in /run/secrets"},
+  networks    = {type = "list", default = {}, doc = "overlay networks that its tasks are in"},
+  constraints = {type = "list", default = {}, doc = "which nodes its tasks may be on, such as node.role==worker"},
+  check       = {type = "list", default = {}, doc = "the program, and its arguments, that checks a task's health; empty: the image's HEALTHCHECK"},
+  interval    = {type = "duration", default = "2s", doc = "the time between health checks, where check is given"},
+  parallelism = {type = "integer", min = 0, default = 1, doc = "how many tasks are replaced at a time; 0: all"},
+  delay       = {type = "duration", default = "0s", doc = "the time between one batch and the next"},
+  monitor     = {type = "duration", default = "5s", doc = "how long after its start the end of a task makes the swarm go back"},
+  order       = {type = "enum", values = {"start-first", "stop-first"}, default = "start-first", doc = "whether a new task runs before the old one is stopped"},
+  deadline    = {type = "duration", default = "5m", doc = "how long the swarm may take"},
+}
+
+-- The pure plan: what the service is to be, from what was asked for.
+local function wanted()
+  local env = {}
+  for _, pair in ipairs(p.env) do
+    local name, value = pair:match("^([^=]+)=(.*)$")
+    if not name then fail("env: " .. pair .. " is not NAME=value", {kind = "invalid_argument"}) end
+    env[name] = value
+  end
+  local pace = {parallelism = p.parallelism, delay = p.delay, monitor = p.monitor, order = p.order}
+  local spec = {
+    image = p.image, labels = {["mepc.app"] = p.app}, env = env, secrets = p.secrets, constraints = p.constraints,
+    update = {parallelism = p.parallelism, delay = p.delay, monitor = p.monitor, order = p.order, failure_action = "rollback"}, rollback = pace,
+  }
+  if #p.networks > 0 then spec.networks = p.networks end
+  if #p.ports > 0 then spec.ports, spec.publish_mode = p.ports, p.publish end
+  if #p.check > 0 then spec.healthcheck = {cmd = p.check, interval = p.interval} end
+  return spec
+end
+
+local engine = docker.connect()
+if not engine:swarm().manager then
+  fail("the engine is not a manager of a swarm", {kind = "unavailable", hint = "docker.swarm_init() makes it one; --docker names another engine"})
+end
+lock(p.app)
+local spec, before = wanted(), engine:service(p.app)
+
+if not before then
+  spec.name, spec.replicas = p.app, p.replicas
+  step("create " .. p.app, function()
+    engine:service_create(spec)
+    local undo = defer("remove " .. p.app, function()
+      engine:service_remove(p.app, {missing_ok = true})
+      return p.app .. " was removed"
+    end)
+    engine:service_wait(p.app, {deadline = p.deadline})
+    undo:cancel()
+  end)
+  log(p.app .. " runs " .. p.image .. " in " .. p.replicas .. " tasks")
+  return
+end
+
+if before.labels["mepc.app"] ~= p.app then
+  fail("the service " .. p.app .. " is not one of mepc-run's", {
+    kind = "conflict", hint = "give this one another name with app=, or that one the label: docker service update --label-add mepc.app=" .. p.app .. " " .. p.app})
+end
+if p.scale then spec.replicas = p.replicas end
+local after
+step("update " .. p.app, function()
+  -- A lost reply, or a deadline, may leave the update under way: it is taken back by
+  -- what the swarm itself remembers of the service.
+  local undo = defer("restore " .. p.app, function()
+    local now = engine:service(p.app)
+    if not now or now.version == before.version then return p.app .. " was not changed" end
+    if not now.update.state:find("^rollback") and now.previous ~= "" then engine:service_rollback(p.app) end
+    engine:service_wait(p.app, {deadline = "2m", rollback = true})
+    return p.app .. " runs " .. engine:service(p.app).image .. " again"
+  end)
+  engine:service_update(p.app, spec)
+  after = engine:service_wait(p.app, {deadline = p.deadline})
+  undo:cancel()
+end)
+if after.version == before.version then
+  log(p.app .. " runs " .. p.image .. " already")
+else
+  log(p.app .. " runs " .. p.image .. " in " .. after.running .. " tasks")
+end
