@@ -85,7 +85,7 @@ func (c *command) root() *cobra.Command {
 		Short: "Run deployment recipes written in Lua against Docker engines and Redis",
 		Long: `mepc-run runs a recipe: a Lua script that deploys to Docker engines and switches
 traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
-` + nameList() + ".",
+` + twoLines(shippedNames()) + ".",
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

@@ -239,6 +239,12 @@ func similar(name string) []string {
 // nameList returns the recipes that mepc-run brings, for a sentence.
 func nameList() string { return strings.Join(shippedNames(), ", ") }
 
+// twoLines is such a list where lines are short.
+func twoLines(names []string) string {
+	half := (len(names) + 1) / 2
+	return strings.Join(names[:half], ", ") + ",\n" + strings.Join(names[half:], ", ")
+}
+
 // shippedNames returns the names of the recipes that mepc-run brings.
 func shippedNames() []string {
 	files, err := fs.Glob(recipes.FS, "*.lua")

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -279,4 +279,4 @@ func (e *Engine) files(ctx context.Context, s *serviceSpec, c *swarm.ContainerSp
 }
 
 // fileMode is that of secrets and configs, as of docker service create.
-const fileMode = os.FileMode(0o444)
+const fileMode = fs.FileMode(0o444)
