@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
@@ -60,6 +61,29 @@ func (w *World) BuildContext(dir, dockerfile string) (*BuildContext, error) {
 	c := &BuildContext{dir: dir}
 	if err := filepath.WalkDir(dir, c.visit(ignored)); err != nil {
 		return nil, fmt.Errorf("read the build context: %w", err)
+	}
+	return c, nil
+}
+
+// Directory reads all of the directory dir, to be made a Layer.
+func (w *World) Directory(dir string) (*BuildContext, error) {
+	dir, err := w.inside(dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return nil, missing(err, "directory")
+	}
+	all, err := patternmatcher.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &BuildContext{dir: dir}
+	if err := filepath.WalkDir(dir, c.visit(all)); err != nil {
+		return nil, missing(err, "directory")
+	}
+	if len(c.entries) == 0 {
+		return nil, failure.New(failure.Invalid, "there is nothing in the directory %s", dir)
 	}
 	return c, nil
 }
@@ -155,19 +179,42 @@ func mayReturn(ignored *patternmatcher.PatternMatcher, dir string) bool {
 	return false
 }
 
+// Layer writes the directory to w as a layer of an image in which it is at the path
+// to. The same files make the same bytes, whoever has them, since when.
+func (c *BuildContext) Layer(w io.Writer, to string) error {
+	t := tar.NewWriter(w)
+	to = strings.Trim(to, "/")
+	if to != "" {
+		err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: to + "/", Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatPAX})
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range c.entries {
+		err := c.write(t, e, func(h *tar.Header) {
+			h.Name = strings.TrimPrefix(to+"/"+h.Name, "/")
+			h.ModTime, h.AccessTime, h.ChangeTime = time.Unix(0, 0), time.Time{}, time.Time{}
+		})
+		if err != nil {
+			return fmt.Errorf("read the directory: %w", err)
+		}
+	}
+	return t.Close()
+}
+
 // Tar writes the context to w. Everything belongs to root, as with docker
 // build, so that an image does not depend on who built it.
 func (c *BuildContext) Tar(w io.Writer) error {
 	t := tar.NewWriter(w)
 	for _, e := range c.entries {
-		if err := c.add(t, e); err != nil {
+		if err := c.write(t, e, func(*tar.Header) {}); err != nil {
 			return fmt.Errorf("read the build context: %w", err)
 		}
 	}
 	return t.Close()
 }
 
-func (c *BuildContext) add(t *tar.Writer, e contextEntry) error {
+func (c *BuildContext) write(t *tar.Writer, e contextEntry, change func(*tar.Header)) error {
 	path := filepath.Join(c.dir, filepath.FromSlash(e.name))
 	link := ""
 	if e.info.Mode()&fs.ModeSymlink != 0 {
@@ -185,6 +232,7 @@ func (c *BuildContext) add(t *tar.Writer, e contextEntry) error {
 	if e.info.IsDir() {
 		h.Name += "/"
 	}
+	change(h)
 	if err := t.WriteHeader(h); err != nil || !e.info.Mode().IsRegular() {
 		return err
 	}

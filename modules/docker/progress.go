@@ -38,6 +38,12 @@ func (m *meter) text(s string) {
 }
 
 // add counts n more bytes.
+// Write counts what passes by.
+func (m *meter) Write(p []byte) (int, error) {
+	m.add(len(p))
+	return len(p), nil
+}
+
 func (m *meter) add(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -49,6 +49,7 @@ func transferFuncs() []runtime.Func {
 			Call:    runtime.Effect((*Engine).copyImage),
 		},
 		shipFunc(),
+		appendFunc(),
 		{
 			Name: "pull", Class: runtime.Write,
 			Doc:  "Pulls an image from its registry, with the credentials of docker.login, else those of docker login.",
