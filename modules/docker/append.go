@@ -203,13 +203,7 @@ func (c *appendedConfig) apply(config map[string]any) {
 
 // loadAppended sends the image without the base's layers, which the engine has.
 func (e *Engine) loadAppended(ctx context.Context, name, id string, a *appendArgs, dir *engine.BuildContext, config []byte, size int64, below int) error {
-	is := func(ctx context.Context) (bool, string, error) {
-		now, err := e.inspectImage(ctx, name)
-		if isKind(err, failure.NotFound) {
-			return false, "the image is not there", nil
-		}
-		return err == nil && now.ID == id, "the image is another", err
-	}
+	is := e.named(name, id)
 	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		in, out := io.Pipe()
 		m := e.meter(ctx, size)
@@ -267,18 +261,20 @@ func writeAppended(w io.Writer, name, to string, dir *engine.BuildContext, confi
 func (e *Engine) settleName(ctx context.Context, from, id, to string) error {
 	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		return c.ImageTag(ctx, from, to)
-	}, func(ctx context.Context) (bool, string, error) {
-		now, err := e.inspectImage(ctx, to)
-		return err == nil && now.ID == id, "the image has no name yet", nil
-	})
+	}, e.named(to, id))
 	if err != nil {
 		return err
 	}
+	return e.untagTemporary(ctx, from)
+}
+
+// untagTemporary takes a temporary name away from an image that has another.
+func (e *Engine) untagTemporary(ctx context.Context, name string) error {
 	return e.change(ctx, func(ctx context.Context, c *client.Client) error {
-		_, err := c.ImageRemove(ctx, from, image.RemoveOptions{})
+		_, err := c.ImageRemove(ctx, name, image.RemoveOptions{})
 		return err
-	}, gone(from, func(ctx context.Context) error {
-		_, err := e.inspectImage(ctx, from)
+	}, gone(name, func(ctx context.Context) error {
+		_, err := e.inspectImage(ctx, name)
 		return err
 	}))
 }

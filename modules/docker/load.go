@@ -15,8 +15,9 @@ import (
 )
 
 type loadArgs struct {
-	File    string        `lua:"file,pos,required,target" doc:"the tar file"`
-	Timeout time.Duration `lua:"timeout" default:"30m" doc:"how long it may take"`
+	File        string        `lua:"file,pos,required,target" doc:"the tar file"`
+	SkipPresent bool          `lua:"skip_present" doc:"true: do not send the layers that the engine has; an image that is there is left alone, and where there is a doubt all is sent"`
+	Timeout     time.Duration `lua:"timeout" default:"30m" doc:"how long it may take"`
 }
 
 // Op bounds the call by its own option.
@@ -29,6 +30,11 @@ type Loaded struct {
 }
 
 func (e *Engine) load(ctx context.Context, a *loadArgs) (*Loaded, error) {
+	if a.SkipPresent {
+		if out, err := e.loadMissing(ctx, a); out != nil || err != nil {
+			return out, err
+		}
+	}
 	f, size, err := e.world.Open(a.File)
 	if err != nil {
 		return nil, fileFailed(err, "read")

@@ -119,17 +119,17 @@ func (s *shipment) look(ctx context.Context, t *target) (err error) {
 	case err != nil && !isKind(err, failure.NotFound):
 		return err
 	}
-	if t.have, err = s.depth(ctx, t); err == nil && t.have == 0 {
+	if t.have, err = t.depth(ctx, s.src.RootFS.Layers); err == nil && t.have == 0 {
 		return s.room(&info)
 	}
 	return err
 }
 
-// depth returns how many of the image's layers the target has: those that one of
-// its images begins with.
-func (s *shipment) depth(ctx context.Context, t *target) (int, error) {
+// depth returns how many of an image's layers the engine has: those that one of its
+// images begins with.
+func (e *Engine) depth(ctx context.Context, layers []string) (int, error) {
 	var list []image.Summary
-	err := t.read(ctx, func(ctx context.Context, c *client.Client) (err error) {
+	err := e.read(ctx, func(ctx context.Context, c *client.Client) (err error) {
 		list, err = c.ImageList(ctx, image.ListOptions{})
 		return err
 	})
@@ -138,14 +138,14 @@ func (s *shipment) depth(ctx context.Context, t *target) (int, error) {
 	}
 	var most atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(t.world.AtOnce(8))
+	g.SetLimit(e.world.AtOnce(8))
 	for _, i := range list {
 		g.Go(func() error {
-			raw, err := t.inspectImage(ctx, i.ID)
+			raw, err := e.inspectImage(ctx, i.ID)
 			if isKind(err, failure.NotFound) {
 				return nil // it was removed just now
 			}
-			for n := int64(ship.Depth(s.src.RootFS.Layers, raw.RootFS.Layers)); err == nil; {
+			for n := int64(ship.Depth(layers, raw.RootFS.Layers)); err == nil; {
 				if was := most.Load(); was >= n || most.CompareAndSwap(was, n) {
 					return nil
 				}

@@ -1,0 +1,139 @@
+package docker
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/docker/docker/client"
+	units "github.com/docker/go-units"
+
+	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/ship"
+)
+
+// maxConfig bounds the configuration of an image in a tar.
+const maxConfig = 8 << 20
+
+// layersOf returns the digests of an image's layers, from its configuration in a tar.
+func layersOf(r io.Reader, of saved) ([]string, error) {
+	for t := tar.NewReader(r); ; {
+		h, err := t.Next()
+		if err != nil {
+			return nil, err
+		}
+		if h.Name != of.Config {
+			continue
+		}
+		var config struct{ RootFS rootFS }
+		err = json.NewDecoder(io.LimitReader(t, maxConfig)).Decode(&config)
+		return config.RootFS.DiffIDs, err
+	}
+}
+
+// loadMissing loads a tar of one image without the layers that the engine has. A nil
+// result without an error means that there is a doubt, and that all of it is to be sent.
+func (e *Engine) loadMissing(ctx context.Context, a *loadArgs) (*Loaded, error) {
+	open := func() (io.ReadCloser, error) { f, _, err := e.world.Open(a.File); return f, err }
+	f, err := open()
+	if err != nil {
+		return nil, fileFailed(err, "read")
+	}
+	images, err := readArchive(f)
+	_ = f.Close() // it was only read
+	if err != nil || len(images) != 1 {
+		return nil, nil
+	}
+	img := images[0]
+	if got, err := e.verify(ctx, images, nil); err == nil {
+		effect.Unaltered(ctx)
+		return got, nil
+	}
+	if f, err = open(); err != nil {
+		return nil, fileFailed(err, "read")
+	}
+	layers, err := layersOf(f, img)
+	_ = f.Close() // it was only read
+	if err != nil || len(layers) != len(img.Layers) {
+		return nil, nil
+	}
+	have, err := e.depth(ctx, layers)
+	if err != nil || have == 0 {
+		return nil, err
+	}
+	name := ""
+	if len(img.RepoTags) > 0 {
+		name = temporary + ":" + strings.TrimPrefix(img.id(), "sha256:")
+	}
+	part := &ship.Part{Have: have}
+	if ok, err := e.loadPart(ctx, open, ship.Image{Layers: layers, Name: name}, img.id(), part); err != nil || !ok {
+		return nil, err
+	}
+	for _, ref := range img.RepoTags {
+		err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
+			return c.ImageTag(ctx, img.id(), ref)
+		}, e.named(ref, img.id()))
+		if err != nil {
+			return nil, err
+		}
+	}
+	if name != "" {
+		if err := e.untagTemporary(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	effect.Note(ctx, strings.Join(img.RepoTags, " ")+", "+units.HumanSize(float64(part.LeftOut))+" of it was there")
+	return e.verify(ctx, images, nil)
+}
+
+// named looks whether a name is that of an image.
+func (e *Engine) named(ref, id string) look {
+	return func(ctx context.Context) (bool, string, error) {
+		now, err := e.inspectImage(ctx, ref)
+		if isKind(err, failure.NotFound) {
+			return false, ref + " is not there", nil
+		}
+		return err == nil && now.ID == id, ref + " is another image", err
+	}
+}
+
+// loadPart sends a part of an image, and says whether the engine has the whole of it
+// now.
+func (e *Engine) loadPart(ctx context.Context, open func() (io.ReadCloser, error), img ship.Image, id string, part *ship.Part) (bool, error) {
+	f, err := open()
+	if err != nil {
+		return false, fileFailed(err, "read")
+	}
+	in, out := io.Pipe()
+	part.W = out
+	split := make(chan error, 1)
+	go func() {
+		err := ship.Split(f, img, part)
+		_ = out.CloseWithError(err) // never fails
+		split <- errors.Join(err, f.Close())
+	}()
+	is := e.named(id, id)
+	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {
+		resp, err := c.ImageLoad(ctx, io.TeeReader(in, e.meter(ctx, 0)))
+		if err == nil {
+			_, err = readLoad(resp.Body)
+			_ = resp.Body.Close() // read to its end, or broken
+		}
+		return err
+	}, is)
+	_ = in.CloseWithError(context.Canceled) // the engine may have answered before it read all
+	<-split
+	var refused *errStreamFailed
+	if errors.As(err, &refused) {
+		return false, nil // whatever it does not like, it gets all of it
+	}
+	if err != nil {
+		return false, err
+	}
+	there, _, err := is(ctx)
+	return there, err
+}
