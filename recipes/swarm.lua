@@ -1,9 +1,10 @@
 -- Deploys an image as a service of a swarm, one batch of tasks after another.
 --
--- Creates the service, or gives it the new image and waits until the swarm has
--- replaced its tasks. A task that does not become healthy, or ends, makes the swarm go
--- back to what was there before; the run waits for that, and fails. Whatever else goes
--- wrong after the update began, the old configuration is restored, too.
+-- Creates the service, or gives it the new image, and waits until the swarm has
+-- replaced its tasks. A task that does not become healthy, or ends, makes the
+-- swarm go back to what was there before; the run waits for that, and fails.
+-- Whatever else goes wrong after the update began, the old configuration is
+-- restored, too.
 local p = params{
   image       = {required = true, doc = "the image; each node must have it, or be able to pull it"},
   app         = {default = "app", doc = "the service's name, and the label mepc.app of it"},

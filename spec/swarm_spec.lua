@@ -85,6 +85,13 @@ describe("swarm", function()
     assert.are.same({["mepc/app:1"] = 3}, runs(w))
   end)
 
+  it("takes the nodes to pull what is in a registry", function()
+    local w = swarm(old)
+    local run = w:run("recipes/swarm.lua", {image = "registry.example.com/shop:7"})
+    assert.is_nil(run.error)
+    assert.are.same({["registry.example.com/shop:7"] = 3}, runs(w))
+  end)
+
   it("leaves a service alone that is not its own", function()
     local w = swarm{name = "app", image = "mepc/app:1"}
     local run = deploy(w, "2")

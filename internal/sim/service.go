@@ -161,7 +161,8 @@ func serviceCreate(c *call) (reply, error) {
 		}
 	}
 	s := c.e.addService(spec, c.now)
-	return jsonReply(http.StatusCreated, struct{ ID string }{s.id})
+	r, err := jsonReply(http.StatusCreated, struct{ ID string }{s.id})
+	return c.e.assumePull(spec, r, err)
 }
 
 func (e *Engine) addService(spec *swarm.ServiceSpec, now time.Time) *service {
@@ -204,7 +205,8 @@ func serviceUpdate(c *call) (reply, error) {
 	}
 	c.e.orchestrate(s, c.now)
 	c.e.reschedule()
-	return jsonReply(http.StatusOK, struct{ Warnings []string }{})
+	r, err := jsonReply(http.StatusOK, struct{ Warnings []string }{})
+	return c.e.assumePull(spec, r, err)
 }
 
 func serviceRemove(c *call) (reply, error) {

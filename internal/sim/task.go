@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/swarm"
 )
 
@@ -102,21 +103,40 @@ func (s *service) config() swarm.UpdateConfig {
 	return out
 }
 
+// pulls reports whether nodes can get an image that the engine does not have: one of a
+// registry, or one that the world knows.
+func (e *Engine) pulls(ref string) bool {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return false
+	}
+	full, err := normalize(ref)
+	return err == nil && e.fixtures[full] != nil || reference.Domain(named) != "docker.io"
+}
+
+// assumePull says in a reply that nodes are taken to be able to pull a service's image.
+func (e *Engine) assumePull(spec *swarm.ServiceSpec, r reply, err error) (reply, error) {
+	ref := spec.TaskTemplate.ContainerSpec.Image
+	if _, missing := e.findImage(ref); err == nil && missing != nil && e.pulls(ref) {
+		r.header = map[string]string{Assumed: ref + " is not on the engine: the swarm's nodes were taken to pull it"}
+	}
+	return r, err
+}
+
 // places returns the nodes that tasks may be on, and why there are none.
 func (e *Engine) places(s *service) (nodes []string, why string) {
-	why = "no suitable node"
+	away, unfit := 0, 0
 	for _, n := range e.cluster.nodes {
 		switch {
-		case n.Spec.Availability != swarm.NodeAvailabilityActive:
-			why = "no suitable node (1 node not available for new tasks)"
-		case n.Status.State != swarm.NodeStateReady:
+		case n.Spec.Availability != swarm.NodeAvailabilityActive, n.Status.State != swarm.NodeStateReady:
+			away++
 		case s.spec.TaskTemplate.Placement != nil && !fits(n, s.spec.TaskTemplate.Placement.Constraints):
-			why = "no suitable node (scheduling constraints not satisfied on 1 node)"
+			unfit++
 		default:
 			nodes = append(nodes, n.ID)
 		}
 	}
-	return nodes, why
+	return nodes, fmt.Sprintf("no suitable node (%d not available for new tasks; scheduling constraints not satisfied on %d)", away, unfit)
 }
 
 // drained reports whether a node is to have no tasks.
@@ -202,10 +222,13 @@ func (e *Engine) schedule(s *service, t *task, now time.Time) {
 	t.node = nodes[(t.slot-1)%len(nodes)]
 	c := t.spec.ContainerSpec
 	img, err := e.findImage(c.Image)
-	if err != nil {
+	if err != nil && !e.pulls(c.Image) {
 		t.ends, t.as = now, ending{swarm.TaskStateRejected, "No such image: " + c.Image, 0}
 		t.set(swarm.TaskStatePreparing, "preparing", "", now)
 		return
+	}
+	if err != nil {
+		img = &image{}
 	}
 	b := *e.behaviourOf(img, c.Image)
 	t.started = true
@@ -225,7 +248,7 @@ func (e *Engine) schedule(s *service, t *task, now time.Time) {
 	}
 	t.ready = now
 	check := c.Healthcheck
-	if check == nil {
+	if check == nil && img.config != nil {
 		check = img.config.Healthcheck
 	}
 	if !hasCheck(check) {
