@@ -90,7 +90,7 @@ func TestASecretInTheEnvironmentIsNotShown(t *testing.T) {
 	recipe, err := host.LoadString("test.lua", `
 		local s = vault.get()
 		docker.create{name = "`+l.params["app"].(string)+`", image = "mepc/app:1.0", env = {PASSWORD = s}}
-		return docker.inspect("`+l.params["app"].(string)+`").env.PASSWORD`)
+		return docker.inspect("`+l.params["app"].(string)+`").env.PASSWORD == "hunter2-and-more"`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func TestASecretInTheEnvironmentIsNotShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.Value != "hunter2-and-more" {
-		t.Errorf("the container got %v", res.Value)
+	if res.Value != true {
+		t.Error("the container got something else")
 	}
 	for _, arg := range rec.ends()[0].Op.Args {
 		if arg.Name == "env" && arg.Value != "PASSWORD=[secret]" {
