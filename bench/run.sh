@@ -36,6 +36,8 @@ done <<-EOF
 	Call 50
 	Overhead 40
 	Shell 5
+	Ship 6
+	Append 6
 	Stream 3
 	RedeployUnderLoad 50
 EOF
