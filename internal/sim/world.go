@@ -87,9 +87,16 @@ func (w *World) Close() { w.store.close() }
 func (w *World) lock() time.Time {
 	now := w.clock.Now()
 	w.mu.Lock()
+	settled := false
+	defer func() {
+		if !settled { // a bug, which is to be told and not to be waited for
+			w.mu.Unlock()
+		}
+	}()
 	for _, e := range w.engines {
 		e.settle(now)
 	}
+	settled = true
 	return now
 }
 
