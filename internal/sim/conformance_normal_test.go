@@ -28,7 +28,8 @@ var (
 // normal takes out what may differ between two runs of the same calls.
 func (s *subject) normal(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
-	text = tempDir.ReplaceAllString(text, "TMP") // before unixTime, which its number can look like
+	text = tempDir.ReplaceAllString(text, "TMP") // these two before unixTime, which their numbers can look like
+	text = root.ReplaceAllString(text, "ROOT")
 	text = stepID.ReplaceAllString(text, "")
 	text = strings.ReplaceAll(text, s.prefix, "")
 	text = longID.ReplaceAllStringFunc(text, func(id string) string {
@@ -59,7 +60,6 @@ func (s *subject) normal(text string) string {
 	text = timestamp.ReplaceAllString(text, "TIME")
 	text = unixTime.ReplaceAllString(text, "UNIX")
 	text = hostPort.ReplaceAllString(text, "PORT")
-	text = root.ReplaceAllString(text, "ROOT")
 	text = ago.ReplaceAllString(text, "$1 AGO")
 	text = warning.ReplaceAllString(text, "")
 	// The bytes of a stream's frames, so that the answers can be kept as JSON.
