@@ -51,7 +51,7 @@ type injector struct {
 	what fault
 	kill func() // kills mepc-run, and returns when it is dead
 
-	mending sync.WaitGroup // servers being started again, and what is done late
+	busy int // what the fault began and is not over: a server that starts again, what is done late
 }
 
 // inject starts an injector before the servers of l.
@@ -98,52 +98,80 @@ func (in *injector) arm(at int, what fault, kill func()) {
 
 // disarm ends that, when all that the fault began is over. It returns the run's effects.
 func (in *injector) disarm() (seen []string) {
-	in.mending.Wait()
-	in.mu.Lock()
+	for ; ; time.Sleep(time.Millisecond) {
+		in.mu.Lock()
+		if in.busy == 0 {
+			break
+		}
+		in.mu.Unlock()
+	}
 	defer in.mu.Unlock()
 	in.at = -1
 	return in.seen
 }
 
+// over ends what the fault began.
+func (in *injector) over() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.busy--
+}
+
 // effect notes an effect and does to it what is to be done first. It returns what
-// is left to be done: nothing, or refused, replyLost, cut, late or killedAfter.
+// is left to be done: nothing, or refused or cut; or replyLost, late or killedAfter,
+// after which over is called.
 func (in *injector) effect(name string) fault {
 	in.mu.Lock()
 	in.seen = append(in.seen, name)
 	hit := in.at == len(in.seen)-1
 	what, kill := in.what, in.kill
+	if hit {
+		in.busy++
+	}
 	in.mu.Unlock()
 	if !hit {
 		return ""
 	}
+	later := func(f func() error) {
+		go func() {
+			defer in.over()
+			in.do(f)
+		}()
+	}
+	switch what {
+	case replyLost, late, killedAfter:
+		return what
+	case engineKilled:
+		in.do(in.lab.Engine.Kill9)
+		later(func() error { return in.lab.Engine.Restart(context.Background()) })
+		return cut
+	case engineHangs:
+		in.do(in.lab.Engine.Pause)
+		later(func() error {
+			time.Sleep(2 * time.Second)
+			return in.lab.Engine.Resume()
+		})
+		return ""
+	case redisKilled:
+		in.do(in.lab.Redis.Kill9)
+		later(func() error { return in.lab.Redis.Restart(context.Background()) })
+		return cut
+	case refused, cut, slow, killedBefore, engineStopped:
+	}
+	defer in.over()
 	switch what {
 	case killedBefore:
 		kill()
-		return cut
-	case engineKilled:
-		in.do(in.lab.Engine.Kill9)
-		in.mending.Go(func() { in.do(func() error { return in.lab.Engine.Restart(context.Background()) }) })
-		return cut
 	case slow:
 		time.Sleep(time.Second)
 		return ""
 	case engineStopped:
 		in.do(func() error { return in.lab.Engine.Restart(context.Background()) })
-		return cut
-	case engineHangs:
-		in.do(in.lab.Engine.Pause)
-		in.mending.Go(func() {
-			time.Sleep(2 * time.Second)
-			in.do(in.lab.Engine.Resume)
-		})
-		return ""
-	case redisKilled:
-		in.do(in.lab.Redis.Kill9)
-		in.mending.Go(func() { in.do(func() error { return in.lab.Redis.Restart(context.Background()) }) })
-		return cut
-	case replyLost, cut, late, refused, killedAfter:
+	case refused:
+		return refused
+	default:
 	}
-	return what
+	return cut
 }
 
 func (in *injector) do(f func() error) {
@@ -178,8 +206,6 @@ func (in *injector) engine(transport http.RoundTripper) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		path := named.ReplaceAllString(r.URL.Path, "/$1/NAME")
 		forward := func() {
-			in.mending.Add(1)
-			defer in.mending.Done()
 			if res, err := transport.RoundTrip(r); err == nil {
 				_, _ = io.Copy(io.Discard, res.Body)
 				_ = res.Body.Close()
@@ -194,15 +220,16 @@ func (in *injector) engine(transport http.RoundTripper) http.Handler {
 			return
 		case cut:
 		case late:
-			in.mending.Add(1)
 			<-given.Done()
 			forward()
-			in.mending.Done()
+			in.over()
 		case replyLost:
 			forward()
+			in.over()
 		case killedAfter:
 			forward()
 			in.kill()
+			in.over()
 		default:
 			proxy.ServeHTTP(w, r)
 			return
@@ -279,19 +306,20 @@ func (in *injector) store(client net.Conn, redis string) {
 		case cut:
 			return
 		case late:
-			in.mending.Add(1)
-			defer in.mending.Done()
 			for err == nil { // until the run has given up
 				_, err = client.Read(make([]byte, 1<<10))
 			}
 			forward()
+			in.over()
 			return
 		case replyLost:
 			forward()
+			in.over()
 			return
 		case killedAfter:
 			forward()
 			in.kill()
+			in.over()
 			return
 		}
 		if _, err := server.Write(data); err != nil {
