@@ -30,22 +30,46 @@ type scan struct {
 	files map[string]*source
 	dirs  map[string]watch.Names // where changes are to be looked for
 	seen  map[string]bool        // directories, by where they really are
+	links map[string]string      // symbolic links on the way, and where they led
 }
+
+// looks is how often a directory is looked at anew when links on the way were put in
+// others' places meanwhile: what was read would be of two moments.
+const looks = 10
 
 // look finds the Lua files below root, through symbolic links. Directories whose
 // names begin with a dot are left out.
-func look(root string, known map[string]*source) (*scan, error) {
-	s := &scan{root: root, known: known, files: map[string]*source{}, dirs: map[string]watch.Names{}, seen: map[string]bool{}}
+func look(root string, known map[string]*source) (s *scan, err error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
 	}
-	s.link(abs)
-	return s, s.walk(abs, "")
+	for range looks {
+		s = &scan{
+			root: root, known: known, files: map[string]*source{}, dirs: map[string]watch.Names{}, seen: map[string]bool{}, links: map[string]string{},
+		}
+		s.link(abs)
+		err = s.walk(abs, "")
+		if s.steady() {
+			break
+		}
+	}
+	return s, err
+}
+
+// steady reports whether the links still lead where they led.
+func (s *scan) steady() bool {
+	for p, to := range s.links {
+		if real(p) != to {
+			return false
+		}
+	}
+	return true
 }
 
 // link watches where a path leads: a link can be put in another's place.
 func (s *scan) link(p string) {
+	s.links[p] = real(p)
 	for _, at := range []string{p, real(p)} {
 		dir := real(filepath.Dir(at))
 		if s.dirs[dir].Any {
