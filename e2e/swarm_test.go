@@ -11,7 +11,10 @@ import (
 // A service of a real swarm: created, updated, found as wanted, and given back what it
 // had when its tasks do not become healthy.
 func TestSwarm(t *testing.T) {
-	s, _ := own(t, lab.Options{})
+	s, l := own(t, lab.Options{})
+	if err := l.Engine.PrepareSwarm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.engine.SwarmInit(t.Context(), swarm.InitRequest{ListenAddr: "127.0.0.1:0", AdvertiseAddr: "127.0.0.1"}); err != nil {
 		t.Fatal(err)
 	}

@@ -43,21 +43,35 @@ func clearResidue(dir string) error {
 
 	errs := []error{killMarked(ctx, dir)}
 	sockets := shimSockets(dir)
-	errs = append(errs, unmountBelow(dir))
 	for _, s := range sockets {
 		if err := os.Remove(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
 	errs = append(errs, releaseNetwork(ctx, systemTools(""), name), removeCgroups(ctx, name))
-	if err := os.RemoveAll(dir); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, removeTree(ctx, dir))
 	removeEmptyRuntimeDirs()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clear lab %s: %w", dir, err)
 	}
 	return nil
+}
+
+// removeTree removes dir and what is mounted below. A process that is just dying may
+// mount one thing more, such as the network namespace of a swarm's ingress.
+func removeTree(ctx context.Context, dir string) error {
+	for {
+		err := unmountBelow(dir)
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		if late := (clock.Wall{}).Sleep(ctx, 20*time.Millisecond); late != nil {
+			return errors.Join(err, late)
+		}
+	}
 }
 
 // killMarked kills the lab's processes until none is left: a shim that is

@@ -90,6 +90,9 @@ func TestExamplesRunOnRealServers(t *testing.T) {
 	if err := lab.SampleImages(t.Context(), l.Engine, "1.1"); err != nil {
 		t.Fatal(err)
 	}
+	if err := l.Engine.PrepareSwarm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("app", 0o755); err != nil {
 		t.Fatal(err)

@@ -139,6 +139,14 @@ type secretCreateArgs struct {
 func (a *secretCreateArgs) Validate() error { return checkVolume("name", a.Name) }
 
 func (e *Engine) secretCreate(ctx context.Context, a *secretCreateArgs) (*SwarmSecret, error) {
+	// Looked for first: when the reply is lost, one that is there is this one.
+	if _, err := e.secretNamed(ctx, a.Name); !isKind(err, failure.NotFound) {
+		if err == nil {
+			err = failure.New(failure.Conflict, "the secret %s is there already", a.Name).
+				WithHint("a secret cannot be read or changed: give the new one a name of its own")
+		}
+		return nil, err
+	}
 	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		_, err := c.SecretCreate(ctx, swarm.SecretSpec{
 			Annotations: swarm.Annotations{Name: a.Name, Labels: a.Labels}, Data: []byte(a.Data.Reveal()),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -119,9 +120,10 @@ type Rollout struct {
 
 func newService(s *swarm.Service) *Service {
 	out := &Service{
-		ID: s.ID, Name: s.Spec.Name, Global: s.Spec.Mode.Global != nil, Labels: s.Spec.Labels, Env: map[string]string{},
+		ID: s.ID, Name: s.Spec.Name, Global: s.Spec.Mode.Global != nil, Labels: maps.Clone(s.Spec.Labels), Env: map[string]string{},
 		Version: int(s.Version.Index), Created: s.CreatedAt, Updated: s.UpdatedAt,
 	}
+	delete(out.Labels, callLabel)
 	if c := s.Spec.TaskTemplate.ContainerSpec; c != nil {
 		out.Image = plainImage(c.Image)
 		for _, line := range c.Env {
@@ -228,16 +230,18 @@ func (e *Engine) serviceCreate(ctx context.Context, a *serviceCreateArgs) (*Serv
 	for k, v := range effect.Labels(ctx) {
 		spec.Labels[k] = v
 	}
+	call := callNumber()
+	spec.Labels[callLabel] = call
 	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		_, err := c.ServiceCreate(ctx, spec, swarm.ServiceCreateOptions{EncodedRegistryAuth: auth})
 		return err
-	}, there("service "+a.Name, func(ctx context.Context) error {
+	}, func(ctx context.Context) (bool, string, error) {
 		now, err := e.getService(ctx, a.Name)
-		if err == nil && !sameSpec(now.Spec, spec) {
-			return failure.New(failure.Conflict, "a service %s is there, and is another", a.Name)
+		if isKind(err, failure.NotFound) {
+			return false, "there is no service " + a.Name, nil
 		}
-		return err
-	}))
+		return err == nil && now.Spec.Labels[callLabel] == call, "the service " + a.Name + " is not the one that was to be created", err
+	})
 	if err != nil {
 		return nil, hint(err, failure.Conflict, "docker.service_update changes it")
 	}
@@ -248,11 +252,17 @@ func (e *Engine) serviceCreate(ctx context.Context, a *serviceCreateArgs) (*Serv
 	return newService(raw), nil
 }
 
-// sameSpec compares what two specs say.
+// sameSpec compares what two specs say. Both must come from the engine, which adds to
+// what it is sent.
 func sameSpec(a, b swarm.ServiceSpec) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y)
+	text := func(s swarm.ServiceSpec) string {
+		if len(s.Labels) == 0 {
+			s.Labels = nil
+		}
+		b, _ := json.Marshal(s) // it came as JSON
+		return string(b)
+	}
+	return text(a) == text(b)
 }
 
 type serviceUpdateArgs struct {
@@ -264,61 +274,82 @@ type serviceUpdateArgs struct {
 func (a *serviceUpdateArgs) Validate() error { return a.serviceSpec.check(a.Service) }
 
 func (e *Engine) serviceUpdate(ctx context.Context, a *serviceUpdateArgs) (*Service, error) {
+	forced := uint64(0)
 	return e.updateService(ctx, a.Service, "", func(spec *swarm.ServiceSpec) error {
-		if a.Force {
-			spec.TaskTemplate.ForceUpdate++
+		if a.Force && forced == 0 {
+			forced = spec.TaskTemplate.ForceUpdate + 1
 		}
+		spec.TaskTemplate.ForceUpdate = max(forced, spec.TaskTemplate.ForceUpdate)
 		return e.applySpec(ctx, &a.serviceSpec, spec)
 	})
 }
 
-// updateService gives a service the spec that apply makes of its own.
+// renumberings is how often an update is sent again that was refused for its number.
+const renumberings = 10
+
+// updateService gives a service the spec that apply makes of its own. To a spec that
+// is as wanted apply does nothing: so it is known again.
 func (e *Engine) updateService(ctx context.Context, ref, rollback string, apply func(*swarm.ServiceSpec) error) (*Service, error) {
 	was, err := e.getService(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := cloneSpec(was.Spec)
-	if err != nil {
-		return nil, err
+	for range renumberings {
+		err = e.tryUpdate(ctx, was, rollback, apply)
+		known := failure.As(err)
+		outdated := known != nil && strings.Contains(known.Message, "update out of sequence")
+		if err != nil && !outdated {
+			return nil, err
+		}
+		now, err := e.getService(ctx, was.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !outdated {
+			return newService(now), nil
+		}
+		if !sameSpec(now.Spec, was.Spec) {
+			break
+		}
+		was = now // the swarm has only noted how far it is
 	}
-	if err := apply(&spec); err != nil {
-		return nil, err
+	return nil, failure.New(failure.Conflict, "someone else changed %s at the same time", ref).WithHint("look at it, and try again")
+}
+
+// tryUpdate updates a service that is as it was.
+func (e *Engine) tryUpdate(ctx context.Context, was *swarm.Service, rollback string, apply func(*swarm.ServiceSpec) error) error {
+	spec, err := cloneSpec(was.Spec)
+	if err == nil {
+		err = apply(&spec)
+	}
+	if err != nil {
+		return err
 	}
 	if rollback == "" && sameSpec(spec, was.Spec) {
 		effect.Unaltered(ctx)
-		return newService(was), nil
+		return nil
 	}
 	auth, err := e.auth(spec.TaskTemplate.ContainerSpec.Image)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {
+	return e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		_, err := c.ServiceUpdate(ctx, was.ID, was.Version, spec, swarm.ServiceUpdateOptions{EncodedRegistryAuth: auth, Rollback: rollback})
 		return err
 	}, func(ctx context.Context) (bool, string, error) {
 		now, err := e.getService(ctx, was.ID)
-		if err != nil {
-			return false, "", err
+		if err != nil || now.Version.Index == was.Version.Index {
+			return false, was.Spec.Name + " is as it was", err
 		}
 		if rollback != "" {
-			return now.Version.Index > was.Version.Index && was.PreviousSpec != nil && sameSpec(now.Spec, *was.PreviousSpec), ref + " was not rolled back", nil
+			return sameSpec(now.Spec, *was.PreviousSpec), was.Spec.Name + " was not rolled back", nil
 		}
-		return sameSpec(now.Spec, spec), ref + " is as it was", nil
+		wanted, err := cloneSpec(now.Spec)
+		if err == nil {
+			err = apply(&wanted)
+		}
+		return err == nil && sameSpec(now.Spec, wanted), was.Spec.Name + " is not as wanted", err
 	})
-	if known := failure.As(err); known != nil && strings.Contains(known.Message, "update out of sequence") {
-		late := *known
-		late.Kind, late.Hint = failure.Conflict, "someone else changed it at the same time: look, and try again"
-		return nil, &late
-	}
-	if err != nil {
-		return nil, err
-	}
-	now, err := e.getService(ctx, was.ID)
-	if err != nil {
-		return nil, err
-	}
-	return newService(now), nil
 }
 
 func cloneSpec(s swarm.ServiceSpec) (c swarm.ServiceSpec, err error) {

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,11 +172,14 @@ func (e *Engine) applySpec(ctx context.Context, s *serviceSpec, spec *swarm.Serv
 		}
 	}
 	if s.Constraints != nil {
-		task.Placement = &swarm.Placement{Constraints: s.Constraints}
+		task.Placement = orNew(task.Placement)
+		task.Placement.Constraints = s.Constraints
 	}
 	if s.Memory > 0 || s.CPUs > 0 {
-		limit := swarm.Limit{MemoryBytes: int64(s.Memory), NanoCPUs: int64(s.CPUs * 1e9)}
-		task.Resources = &swarm.ResourceRequirements{Limits: &limit}
+		task.Resources = orNew(task.Resources)
+		task.Resources.Limits = orNew(task.Resources.Limits)
+		task.Resources.Limits.MemoryBytes = cmp.Or(int64(s.Memory), task.Resources.Limits.MemoryBytes)
+		task.Resources.Limits.NanoCPUs = cmp.Or(int64(s.CPUs*1e9), task.Resources.Limits.NanoCPUs)
 	}
 	if r := s.Restart; r != nil {
 		attempts := uint64(r.MaxAttempts)
@@ -192,9 +196,19 @@ func (e *Engine) applySpec(ctx context.Context, s *serviceSpec, spec *swarm.Serv
 		if err != nil {
 			return err
 		}
-		spec.EndpointSpec = &swarm.EndpointSpec{Ports: ports}
+		spec.EndpointSpec = orNew(spec.EndpointSpec)
+		spec.EndpointSpec.Ports = ports
 	}
 	return nil
+}
+
+// orNew returns p, or a new one where there is none: the engine adds to what it is
+// given, and what it added stays.
+func orNew[T any](p *T) *T {
+	if p == nil {
+		return new(T)
+	}
+	return p
 }
 
 // container sets what is the containers' own.

@@ -19,6 +19,9 @@ func ownSwarm(t *testing.T) *bench {
 	if err := lab.SampleImages(t.Context(), l.Engine, "1.0", "1.1"); err != nil {
 		t.Fatal(err)
 	}
+	if err := l.Engine.PrepareSwarm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b := benchAt(t, l.Engine.Host())
 	b.lab = l
 	return b
@@ -109,5 +112,51 @@ func TestASimulatedServiceIsLikeARealOne(t *testing.T) {
 	b.fail(failure.Unavailable, `docker.service_create{name = "app", image = "mepc/app:1.0"}`, "not a swarm manager")
 	if diff := cmp.Diff(lifeOfAService, b.run(serviceLife)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A reply that is lost is settled by a look, at a real swarm, whose specs come back
+// with more in them than was sent; before the call had any effect, nothing is claimed.
+func TestALostReplyOfASwarmIsSettledByALook(t *testing.T) {
+	direct := ownSwarm(t)
+	c := newCutter(t, direct.lab.Engine.Host())
+	b := benchAt(t, c.url())
+	const service = `{name = "app", image = "mepc/app:1.0", replicas = 1, env = {A = "b"}, secrets = {"pw"}, configs = {"conf:/etc/conf"}, memory = "64MiB", cpus = 0.5, constraints = {"node.role == manager"},
+		ports = {"8080"}, publish_mode = "host", healthcheck = {cmd = {"/app", "-check"}, interval = "200ms"}, update = {order = "start-first", monitor = "100ms"}, rollback = {monitor = "100ms"},
+		restart = {delay = "100ms"}, stop_timeout = "1s"}`
+	const steady = ` docker.service_wait("app", {stable = "300ms", rollback = true}) `
+	for _, step := range []struct{ cut, call, outcome string }{
+		{"POST /swarm/init", `return docker.swarm_init{advertise = "127.0.0.1", listen = "127.0.0.1:0"}.manager`, "swarm_init ok"},
+		{"POST /nodes/", `return docker.node_update(docker.nodes()[1].id, {labels = {zone = "a"}}).labels.zone == "a"`, "nodes ok, node_update ok"},
+		{"POST /secrets/create", `return docker.secret_create("pw", "correct horse").name == "pw"`, "secret_create ok"},
+		{"none", `return not pcall(docker.secret_create, "pw", "another")`, "secret_create refused"},
+		{"POST /configs/create", `return docker.config_create("conf", "x").data == "x"`, "config_create ok"},
+		{"POST /services/create", `docker.service_create` + service + steady + `return true`, "service_create ok, service_wait ok"},
+		{"POST /services/create", `return not pcall(docker.service_create, ` + service + `)`, "service_create unknown"},
+		{"none", `docker.service_update("app", {image = "mepc/app:1.0", env = {A = "b"}, secrets = {"pw"}, configs = {"conf:/etc/conf"}, memory = "64MiB", cpus = 0.5, constraints = {"node.role == manager"},
+			ports = {"8080"}, publish_mode = "host", healthcheck = {cmd = {"/app", "-check"}, interval = "200ms"}, restart = {delay = "100ms"},
+			update = {order = "start-first", monitor = "100ms"}, rollback = {monitor = "100ms"}, stop_timeout = "1s"}) return true`, "service_update unchanged"},
+		{"POST /services/", `local s = docker.service_update("app", {image = "mepc/app:1.1", env = {A = "c"}})` + steady + `return s.env.A == "c"`, "service_update ok, service_wait ok"},
+		{"POST /services/", `docker.service_update("app", {force = true})` + steady + `return true`, "service_update ok, service_wait ok"},
+		{"POST /services/", `local s = docker.service_scale("app", 2)` + steady + `return s.desired == 2`, "service_scale ok, service_wait ok"},
+		{"POST /services/", `return docker.service_rollback("app").desired == 1`, "service_rollback ok"},
+		{"DELETE /services/", `docker.service_remove("app") return docker.service("app") == nil`, "service_remove ok, service ok"},
+		{"DELETE /secrets/", `docker.secret_remove("pw") return #docker.secrets() == 0`, "secret_remove ok, secrets ok"},
+		{"DELETE /configs/", `docker.config_remove("conf") return #docker.configs() == 0`, "config_remove ok, configs ok"},
+		{"POST /swarm/leave", `docker.swarm_leave{force = true} return docker.swarm().state == "inactive"`, "swarm_leave ok, swarm ok"},
+	} {
+		t.Run(step.cut, func(t *testing.T) {
+			b.t = t
+			c.set(step.cut, false)
+			if got := b.run(step.call); got != true {
+				t.Errorf("%s returned %v", step.call, got)
+			}
+			if c.count() == 0 && step.cut != "none" {
+				t.Error("nothing was cut")
+			}
+			if got := b.events.outcomes(); got != step.outcome {
+				t.Errorf("outcomes: %s", got)
+			}
+		})
 	}
 }
