@@ -41,6 +41,7 @@ local function wanted()
   if #p.networks > 0 then spec.networks = p.networks end
   if #p.ports > 0 then spec.ports, spec.publish_mode = p.ports, p.publish end
   if #p.check > 0 then spec.healthcheck = {cmd = p.check, interval = p.interval} end
+  spec.labels["mepc.config"] = sha256(json.encode(spec)) -- what this run wants, by name
   return spec
 end
 
@@ -71,14 +72,22 @@ if before.labels["mepc.app"] ~= p.app then
     kind = "conflict", hint = "give this one another name with app=, or that one the label: docker service update --label-add mepc.app=" .. p.app .. " " .. p.app})
 end
 if p.scale then spec.replicas = p.replicas end
+local known = before.labels["mepc.config"] == spec.labels["mepc.config"]
+if known then spec.env = nil end -- a rehearsal does not know the values that are there
 local after
 step("update " .. p.app, function()
   -- A lost reply, or a deadline, may leave the update under way: it is taken back by
-  -- what the swarm itself remembers of the service.
+  -- what the swarm itself remembers of the service. So is one that a run which was cut
+  -- off left under way; what someone else did is not.
   local undo = defer("restore " .. p.app, function()
     local now = engine:service(p.app)
-    if not now or now.version == before.version then return p.app .. " was not changed" end
-    if not now.update.state:find("^rollback") and now.previous ~= "" then engine:service_rollback(p.app) end
+    local ours = now and now.labels["mepc.config"] == spec.labels["mepc.config"]
+    local begun = ours and (not known or now.image ~= before.image or before.update.state == "updating")
+    if begun and now.previous ~= "" then
+      engine:service_rollback(p.app)
+    elseif not now or not now.update.state:find("^rollback") then
+      return p.app .. " was not changed"
+    end
     engine:service_wait(p.app, {deadline = "2m", rollback = true})
     return p.app .. " runs " .. engine:service(p.app).image .. " again"
   end)
@@ -86,7 +95,7 @@ step("update " .. p.app, function()
   after = engine:service_wait(p.app, {deadline = p.deadline})
   undo:cancel()
 end)
-if after.version == before.version then
+if known and after.image == before.image and after.desired == before.desired then
   log(p.app .. " runs " .. p.image .. " already")
 else
   log(p.app .. " runs " .. p.image .. " in " .. after.running .. " tasks")

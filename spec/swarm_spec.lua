@@ -113,6 +113,47 @@ describe("swarm", function()
     assert.are.same({["mepc/app:1"] = 3}, runs(w))
   end)
 
+  it("leaves alone what someone else changed", function()
+    local w = swarm(old)
+    w.docker:service_update("app", {image = "mepc/app:2"})
+    w.docker:service_wait("app")
+    w:fail("docker.service_update", {with = "conflict"})
+    local run = deploy(w, "9")
+    assert.are.equal("conflict", run.error.kind)
+    assert.matches("app was not changed", run.error.state)
+    assert.are.same({["mepc/app:2"] = 3}, runs(w))
+  end)
+
+  -- begun makes of the service what a deployment makes of it, and lets it be cut off there.
+  local function begun(w, version, more)
+    local twin = swarm(old)
+    assert.is_nil(deploy(twin, version, more).error)
+    local rollback = {order = "start-first", monitor = "5s", delay = more.delay}
+    w.docker:service_update("app", {
+      image = "mepc/app:" .. version, labels = {["mepc.config"] = twin.docker:service("app").labels["mepc.config"]},
+      healthcheck = {cmd = {"/app", "-check"}, interval = "1s"}, env = {}, secrets = {}, constraints = {},
+      update = {order = "start-first", monitor = "5s", delay = more.delay, failure_action = "rollback"}, rollback = rollback,
+    })
+  end
+
+  it("takes back what a run that was cut off left under way", function()
+    local w, slow = swarm(old), {delay = "30s", deadline = "5m"}
+    begun(w, "2", slow)
+    slow.deadline = "10s"
+    local run = deploy(w, "2", slow)
+    assert.matches("has not converged after 10s", run.error.message)
+    assert.matches("app runs mepc/app:1 again", run.error.state)
+    assert.are.same({["mepc/app:1"] = 3}, runs(w))
+  end)
+
+  it("knows its environment again where a snapshot hides it", function()
+    local w, given = swarm(old), {env = {"A=b"}}
+    begun(w, "2", given)
+    w.docker:service_update("app", {env = {A = "(hidden)"}})
+    w.docker:service_wait("app")
+    nothing(deploy(w, "2", given))
+  end)
+
   it("finds out what became of an update whose reply was lost", function()
     local w = swarm(old)
     w:lose_reply("docker.service_update")

@@ -70,7 +70,7 @@ func (s *scan) steady() bool {
 // link watches where a path leads: a link can be put in another's place.
 func (s *scan) link(p string) {
 	s.links[p] = real(p)
-	for _, at := range []string{p, real(p)} {
+	for _, at := range []string{p, s.links[p]} {
 		dir := real(filepath.Dir(at))
 		if s.dirs[dir].Any {
 			continue

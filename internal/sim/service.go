@@ -196,9 +196,6 @@ func serviceUpdate(c *call) (reply, error) {
 	}
 	was := s.spec
 	s.previous = &was
-	if back {
-		s.previous = nil
-	}
 	s.spec, s.version, s.updated, s.status, s.rollout = *spec, c.e.cluster.version(), c.now, nil, rollout{back: back}
 	if template(&was) != template(spec) {
 		s.begin(c.now)
@@ -252,12 +249,13 @@ func taskList(c *call) (reply, error) {
 	}
 	list := []swarm.Task{}
 	for _, s := range k.ordered() {
+		now := template(&s.spec)
 		if !f.exact("service", s.id) && !f.exact("service", s.spec.Name) {
 			continue
 		}
 		for _, t := range s.tasks {
 			if f.exact("desired-state", string(t.desired)) && f.exact("node", t.node) && f.exact("id", t.id) &&
-				(current == nil || *current == (t.template == template(&s.spec))) {
+				(current == nil || *current == (t.template == now)) {
 				list = append(list, t.json(s))
 			}
 		}

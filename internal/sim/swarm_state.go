@@ -159,6 +159,17 @@ func serviceState(spec swarm.ServiceSpec, previous *swarm.ServiceSpec, created t
 	return s
 }
 
+// hideSpec hides what may be secret: the image's own environment is not known here.
+func hideSpec(spec *swarm.ServiceSpec) {
+	if spec == nil {
+		return
+	}
+	spec.Labels = hideMap(spec.Labels)
+	if c := spec.TaskTemplate.ContainerSpec; c != nil {
+		c.Env, c.Labels, c.Command, c.Args = hideEnv(c.Env, nil), hideMap(c.Labels), hideArgs(c.Command), hideArgs(c.Args)
+	}
+}
+
 // readSwarm reads what a manager manages. Secrets are read by name; nobody can read
 // more.
 func (r *engineReader) readSwarm() error {
@@ -191,6 +202,7 @@ func (r *engineReader) readSwarm() error {
 		return fmt.Errorf("list the swarm's configs: %w", err)
 	}
 	for i := range configs {
+		configs[i].Spec.Data = []byte(hideValue(configs[i].Spec.Name, string(configs[i].Spec.Data)))
 		s.addConfig(&configs[i])
 	}
 	services, err := r.cli.ServiceList(r.ctx, swarm.ServiceListOptions{})
@@ -198,11 +210,8 @@ func (r *engineReader) readSwarm() error {
 		return fmt.Errorf("list the swarm's services: %w", err)
 	}
 	for _, svc := range services {
-		for _, spec := range []*swarm.ServiceSpec{&svc.Spec, svc.PreviousSpec} {
-			if spec != nil && spec.TaskTemplate.ContainerSpec != nil {
-				spec.TaskTemplate.ContainerSpec.Env = hideNamed(spec.TaskTemplate.ContainerSpec.Env)
-			}
-		}
+		hideSpec(&svc.Spec)
+		hideSpec(svc.PreviousSpec)
 		if svc.Spec.TaskTemplate.ContainerSpec != nil {
 			s.Services = append(s.Services, serviceState(svc.Spec, svc.PreviousSpec, svc.CreatedAt))
 		}

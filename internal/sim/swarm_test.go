@@ -1,6 +1,8 @@
 package sim_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,4 +154,25 @@ func worldIn(t *testing.T, s *sim.State) *sim.World {
 	}
 	t.Cleanup(w.Close)
 	return w
+}
+
+func TestASnapshotOfASwarmHidesValues(t *testing.T) {
+	w := worldIn(t, &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
+		Images: []sim.Image{{Ref: "app:1"}},
+		Swarm: &sim.Swarm{
+			Services: []sim.Service{{Name: "app", Image: "app:1", Env: []string{"DSN=hunter22", "EMPTY="}, Labels: map[string]string{"token": "hunter22", "app": "a"}}},
+			Configs:  map[string]string{"db-password": "hunter22", "conf": "threads = 4"}, Secrets: []string{"pw"},
+		},
+	}}})
+	s, err := sim.SnapshotEngine(t.Context(), "default", dockerClient(t, w.Engine("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "hunter22") || !strings.Contains(string(text), `"DSN=(hidden)","EMPTY="`) || !strings.Contains(string(text), "threads = 4") {
+		t.Errorf("%s", text)
+	}
 }
