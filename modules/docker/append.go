@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
 
 	"github.com/mepc/mepc-run/internal/effect"
@@ -129,7 +128,10 @@ func (e *Engine) append(ctx context.Context, a *appendArgs) (*Appended, error) {
 	}
 	out.Bytes = runtime.Size(size)
 	effect.Note(ctx, units.HumanSize(float64(size))+" laid on "+a.Base)
-	return out, e.settleName(ctx, name, out.ID, a.Image)
+	if err := e.name(ctx, out.ID, a.Image); err != nil {
+		return nil, err
+	}
+	return out, e.untag(ctx, name)
 }
 
 // counter counts bytes.
@@ -204,18 +206,7 @@ func (c *appendedConfig) apply(config map[string]any) {
 // loadAppended sends the image without the base's layers, which the engine has.
 func (e *Engine) loadAppended(ctx context.Context, name, id string, a *appendArgs, dir *engine.BuildContext, config []byte, size int64, below int) error {
 	is := e.named(name, id)
-	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
-		in, out := io.Pipe()
-		m := e.meter(ctx, size)
-		go func() { out.CloseWithError(writeAppended(out, name, a.To, dir, config, size, below)) }()
-		resp, err := c.ImageLoad(ctx, io.TeeReader(in, m))
-		if err == nil {
-			_, err = readLoad(resp.Body)
-			_ = resp.Body.Close() // read to its end, or broken
-		}
-		_ = in.CloseWithError(context.Canceled) // the engine may have answered before it read all
-		return err
-	}, is)
+	err := e.feed(ctx, size, func(w io.Writer) error { return writeAppended(w, name, a.To, dir, config, size, below) }, is)
 	if err != nil {
 		return hint(err, failure.Invalid, "the engine may keep images in containerd, which takes whole ones only: docker.build makes one")
 	}
@@ -255,26 +246,4 @@ func writeAppended(w io.Writer, name, to string, dir *engine.BuildContext, confi
 		}
 	}
 	return t.Close()
-}
-
-// settleName gives an image that has a temporary name its own.
-func (e *Engine) settleName(ctx context.Context, from, id, to string) error {
-	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
-		return c.ImageTag(ctx, from, to)
-	}, e.named(to, id))
-	if err != nil {
-		return err
-	}
-	return e.untagTemporary(ctx, from)
-}
-
-// untagTemporary takes a temporary name away from an image that has another.
-func (e *Engine) untagTemporary(ctx context.Context, name string) error {
-	return e.change(ctx, func(ctx context.Context, c *client.Client) error {
-		_, err := c.ImageRemove(ctx, name, image.RemoveOptions{})
-		return err
-	}, gone(name, func(ctx context.Context) error {
-		_, err := e.inspectImage(ctx, name)
-		return err
-	}))
 }

@@ -8,11 +8,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/ship"
 )
 
@@ -70,35 +68,25 @@ func (e *Engine) loadMissing(ctx context.Context, a *loadArgs) (*Loaded, error) 
 		name = temporary + ":" + strings.TrimPrefix(img.id(), "sha256:")
 	}
 	part := &ship.Part{Have: have}
-	if ok, err := e.loadPart(ctx, open, ship.Image{Layers: layers, Name: name}, img.id(), part); err != nil || !ok {
+	ok, err := e.loadPart(ctx, open, ship.Image{Layers: layers, Name: name}, img.id(), part)
+	if err == nil && !ok && name != "" {
+		err = e.untag(ctx, name) // what came of the part is of no use
+	}
+	if err != nil || !ok {
 		return nil, err
 	}
 	for _, ref := range img.RepoTags {
-		err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
-			return c.ImageTag(ctx, img.id(), ref)
-		}, e.named(ref, img.id()))
-		if err != nil {
+		if err := e.name(ctx, img.id(), ref); err != nil {
 			return nil, err
 		}
 	}
 	if name != "" {
-		if err := e.untagTemporary(ctx, name); err != nil {
+		if err := e.untag(ctx, name); err != nil {
 			return nil, err
 		}
 	}
 	effect.Note(ctx, strings.Join(img.RepoTags, " ")+", "+units.HumanSize(float64(part.LeftOut))+" of it was there")
 	return e.verify(ctx, images, nil)
-}
-
-// named looks whether a name is that of an image.
-func (e *Engine) named(ref, id string) look {
-	return func(ctx context.Context) (bool, string, error) {
-		now, err := e.inspectImage(ctx, ref)
-		if isKind(err, failure.NotFound) {
-			return false, ref + " is not there", nil
-		}
-		return err == nil && now.ID == id, ref + " is another image", err
-	}
 }
 
 // loadPart sends a part of an image, and says whether the engine has the whole of it
@@ -108,25 +96,12 @@ func (e *Engine) loadPart(ctx context.Context, open func() (io.ReadCloser, error
 	if err != nil {
 		return false, fileFailed(err, "read")
 	}
-	in, out := io.Pipe()
-	part.W = out
-	split := make(chan error, 1)
-	go func() {
-		err := ship.Split(f, img, part)
-		_ = out.CloseWithError(err) // never fails
-		split <- errors.Join(err, f.Close())
-	}()
+	defer f.Close()
 	is := e.named(id, id)
-	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {
-		resp, err := c.ImageLoad(ctx, io.TeeReader(in, e.meter(ctx, 0)))
-		if err == nil {
-			_, err = readLoad(resp.Body)
-			_ = resp.Body.Close() // read to its end, or broken
-		}
-		return err
+	err = e.feed(ctx, 0, func(w io.Writer) error {
+		part.W = w
+		return ship.Split(f, img, part)
 	}, is)
-	_ = in.CloseWithError(context.Canceled) // the engine may have answered before it read all
-	<-split
 	var refused *errStreamFailed
 	if errors.As(err, &refused) {
 		return false, nil // whatever it does not like, it gets all of it

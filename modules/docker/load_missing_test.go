@@ -1,7 +1,12 @@
 package docker_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,8 +33,41 @@ func TestAnArchiveIsLoadedWithoutWhatIsThere(t *testing.T) {
 		t.Error(got)
 	}
 	for _, ev := range b.events.all {
-		if ev.Result != nil && ev.Op.Name == "docker.load" && ev.Result.Outcome == "ok" {
-			t.Log(ev.Result.Summary)
+		if ev.Result != nil && ev.Op.Name == "docker.load" && ev.Result.Outcome == "ok" && !strings.Contains(ev.Result.Summary, "MB of it was there") {
+			t.Errorf("all of it was sent: %s", ev.Result.Summary)
 		}
+	}
+}
+
+// In doubt all of an archive is sent: of one that has two images, or is compressed.
+func TestAnArchiveThatIsInDoubtIsLoadedAsAWhole(t *testing.T) {
+	b := labBench(t)
+	b.params["dir"], b.params["tar"] = appendDir(t), filepath.Join(t.TempDir(), "app.tar")
+	b.run(`
+		docker.append{image = "mepc/doubt:1", base = "mepc/app:1.0", add = P.dir, to = "/srv"}
+		docker.save({"mepc/app:1.0", "mepc/doubt:1"}, P.tar)
+		docker.remove_image("mepc/doubt:1")`)
+	load := `
+		local n = #docker.load(P.tar, {skip_present = true}).ids
+		local there = docker.image("mepc/doubt:1") ~= nil
+		if P.gone then docker.remove_image("mepc/doubt:1") end
+		return there and n`
+	if got := b.run(load); got != 2.0 {
+		t.Errorf("two images: %v", got)
+	}
+	b.run(`docker.save("mepc/doubt:1", P.tar) docker.remove_image("mepc/doubt:1")`)
+	plain, err := os.ReadFile(b.params["tar"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err = z.Write(plain)
+	if err := errors.Join(err, z.Close(), os.WriteFile(b.params["tar"].(string), packed.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	b.params["gone"] = "yes"
+	if got := b.run(load); got != 1.0 {
+		t.Errorf("a compressed one: %v", got)
 	}
 }

@@ -343,14 +343,7 @@ func (s *shipment) untag(ctx context.Context, t *target, there image.InspectResp
 
 // drop takes the temporary name away and, where it is the only one, the image.
 func (s *shipment) drop(ctx context.Context, t *target) error {
-	err := found(t.change(ctx, func(ctx context.Context, c *client.Client) error {
-		_, err := c.ImageRemove(ctx, s.name, image.RemoveOptions{PruneChildren: true})
-		return err
-	}, gone(s.name, func(ctx context.Context) error {
-		_, err := t.inspectImage(ctx, s.name)
-		return err
-	})))
-	if err != nil {
+	if err := t.untag(ctx, s.name); err != nil {
 		return at(t.Engine, err)
 	}
 	return nil
