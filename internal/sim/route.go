@@ -89,12 +89,12 @@ var routes = [...]route{
 	{"DELETE", "/services/{}", serviceRemove, false},
 	{"GET", "/services/{}/logs", serviceLogs, false},
 	{"GET", "/tasks", taskList, false},
-	{"GET", "/secrets", secretList, false},
-	{"POST", "/secrets/create", secretCreate, false},
-	{"DELETE", "/secrets/{}", secretRemove, false},
-	{"GET", "/configs", configList, false},
-	{"POST", "/configs/create", configCreate, false},
-	{"DELETE", "/configs/{}", configRemove, false},
+	{"GET", "/secrets", blobList(aSecret), false},
+	{"POST", "/secrets/create", blobCreate(aSecret), false},
+	{"DELETE", "/secrets/{}", blobRemove(aSecret), false},
+	{"GET", "/configs", blobList(aConfig), false},
+	{"POST", "/configs/create", blobCreate(aConfig), false},
+	{"DELETE", "/configs/{}", blobRemove(aConfig), false},
 }
 
 // routeKey is what a route is found by: "/images/{}/json" is noun images, verb

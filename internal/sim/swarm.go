@@ -18,15 +18,17 @@ type cluster struct {
 	index    uint64 // of the last change
 	nodes    []*swarm.Node
 	services map[string]*service
-	secrets  map[string]*swarm.Secret
-	configs  map[string]*swarm.Config
+	blobs    map[blobKind]map[string]*swarm.Config // by ID
 }
 
 func (k *cluster) clone() *cluster {
 	if k == nil {
 		return nil
 	}
-	n := &cluster{index: k.index, services: map[string]*service{}, secrets: maps.Clone(k.secrets), configs: maps.Clone(k.configs)}
+	n := &cluster{index: k.index, services: map[string]*service{}, blobs: map[blobKind]map[string]*swarm.Config{}}
+	for kind, all := range k.blobs {
+		n.blobs[kind] = maps.Clone(all)
+	}
 	for _, node := range k.nodes {
 		cp := *node
 		n.nodes = append(n.nodes, &cp)
@@ -46,7 +48,7 @@ func (k *cluster) version() swarm.Version {
 
 // newCluster makes the engine the first manager of a swarm.
 func (e *Engine) newCluster(now time.Time, address string) *cluster {
-	e.cluster = &cluster{index: 10, services: map[string]*service{}, secrets: map[string]*swarm.Secret{}, configs: map[string]*swarm.Config{}}
+	e.cluster = &cluster{index: 10, services: map[string]*service{}, blobs: map[blobKind]map[string]*swarm.Config{aSecret: {}, aConfig: {}}}
 	e.addNode(Node{Name: e.name, Role: "manager", Address: address}, now)
 	e.cluster.nodes[0].ManagerStatus = &swarm.ManagerStatus{Leader: true, Reachability: swarm.ReachabilityReachable, Addr: address + ":2377"}
 	return e.cluster
@@ -205,113 +207,4 @@ func nodeRemove(c *call) (reply, error) {
 	}
 	k.nodes = slices.DeleteFunc(k.nodes, func(other *swarm.Node) bool { return other == n })
 	return reply{status: http.StatusOK}, nil
-}
-
-func secretList(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	list := []swarm.Secret{}
-	for _, id := range slices.Sorted(maps.Keys(k.secrets)) {
-		s := *k.secrets[id]
-		s.Spec.Data = nil // nobody gets it back
-		list = append(list, s)
-	}
-	return jsonReply(http.StatusOK, list)
-}
-
-func secretCreate(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	s := &swarm.Secret{}
-	if err := c.decode(&s.Spec); err != nil {
-		return reply{}, err
-	}
-	for _, other := range k.secrets {
-		if other.Spec.Name == s.Spec.Name {
-			return reply{}, conflict("rpc error: code = AlreadyExists desc = secret %s already exists", s.Spec.Name)
-		}
-	}
-	s.ID, s.Meta = c.e.swarmID("secret", s.Spec.Name), swarm.Meta{Version: k.version(), CreatedAt: c.now, UpdatedAt: c.now}
-	s.Spec.Data = nil
-	k.secrets[s.ID] = s
-	return jsonReply(http.StatusCreated, struct{ ID string }{s.ID})
-}
-
-func secretRemove(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	for id, s := range k.secrets {
-		if id != c.name && s.Spec.Name != c.name {
-			continue
-		}
-		for _, svc := range k.ordered() {
-			for _, used := range svc.spec.TaskTemplate.ContainerSpec.Secrets {
-				if used.SecretID == id {
-					return reply{}, badRequest("rpc error: code = InvalidArgument desc = secret '%s' is in use by the following service: %s", s.Spec.Name, svc.spec.Name)
-				}
-			}
-		}
-		delete(k.secrets, id)
-		return noContent, nil
-	}
-	return reply{}, notFound("secret %s not found", c.name)
-}
-
-func configList(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	list := []*swarm.Config{}
-	for _, id := range slices.Sorted(maps.Keys(k.configs)) {
-		list = append(list, k.configs[id])
-	}
-	return jsonReply(http.StatusOK, list)
-}
-
-func configCreate(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	s := &swarm.Config{}
-	if err := c.decode(&s.Spec); err != nil {
-		return reply{}, err
-	}
-	for _, other := range k.configs {
-		if other.Spec.Name == s.Spec.Name {
-			return reply{}, conflict("rpc error: code = AlreadyExists desc = config %s already exists", s.Spec.Name)
-		}
-	}
-	s.ID, s.Meta = c.e.swarmID("config", s.Spec.Name), swarm.Meta{Version: k.version(), CreatedAt: c.now, UpdatedAt: c.now}
-	k.configs[s.ID] = s
-	return jsonReply(http.StatusCreated, struct{ ID string }{s.ID})
-}
-
-func configRemove(c *call) (reply, error) {
-	k, err := c.managed()
-	if err != nil {
-		return reply{}, err
-	}
-	for id, s := range k.configs {
-		if id != c.name && s.Spec.Name != c.name {
-			continue
-		}
-		for _, svc := range k.ordered() {
-			for _, used := range svc.spec.TaskTemplate.ContainerSpec.Configs {
-				if used.ConfigID == id {
-					return reply{}, badRequest("rpc error: code = InvalidArgument desc = config '%s' is in use by the following service: %s", s.Spec.Name, svc.spec.Name)
-				}
-			}
-		}
-		delete(k.configs, id)
-		return noContent, nil
-	}
-	return reply{}, notFound("config %s not found", c.name)
 }

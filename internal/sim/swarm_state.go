@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,14 +23,11 @@ func (e *Engine) restoreSwarm(s *Swarm, now time.Time) error {
 	for _, n := range s.Nodes {
 		e.addNode(n, now)
 	}
-	meta := func() swarm.Meta { return swarm.Meta{Version: k.version(), CreatedAt: now, UpdatedAt: now} }
 	for _, name := range s.Secrets {
-		id := e.swarmID("secret", name)
-		k.secrets[id] = &swarm.Secret{ID: id, Meta: meta(), Spec: swarm.SecretSpec{Annotations: swarm.Annotations{Name: name}}}
+		e.addBlob(aSecret, swarm.ConfigSpec{Annotations: swarm.Annotations{Name: name}}, now)
 	}
-	for name, data := range s.Configs {
-		id := e.swarmID("config", name)
-		k.configs[id] = &swarm.Config{ID: id, Meta: meta(), Spec: swarm.ConfigSpec{Annotations: swarm.Annotations{Name: name}, Data: []byte(data)}}
+	for _, name := range slices.Sorted(maps.Keys(s.Configs)) {
+		e.addBlob(aConfig, swarm.ConfigSpec{Annotations: swarm.Annotations{Name: name}, Data: []byte(s.Configs[name])}, now)
 	}
 	for i := range s.Services {
 		if err := e.restoreService(&s.Services[i], now); err != nil {
@@ -95,17 +93,13 @@ func (e *Engine) relink(spec *swarm.ServiceSpec) {
 		return
 	}
 	for _, ref := range c.Secrets {
-		for id, s := range e.cluster.secrets {
-			if s.Spec.Name == ref.SecretName {
-				ref.SecretID = id
-			}
+		if b := e.cluster.blob(aSecret, ref.SecretName); b != nil {
+			ref.SecretID = b.ID
 		}
 	}
 	for _, ref := range c.Configs {
-		for id, s := range e.cluster.configs {
-			if s.Spec.Name == ref.ConfigName {
-				ref.ConfigID = id
-			}
+		if b := e.cluster.blob(aConfig, ref.ConfigName); b != nil {
+			ref.ConfigID = b.ID
 		}
 	}
 }
@@ -120,11 +114,11 @@ func (e *Engine) swarmState() *Swarm {
 	for _, n := range k.nodes[1:] {
 		s.Nodes = append(s.Nodes, nodeState(n))
 	}
-	for _, secret := range k.secrets {
+	for _, secret := range k.blobs[aSecret] {
 		s.Secrets = append(s.Secrets, secret.Spec.Name)
 	}
 	slices.Sort(s.Secrets)
-	for _, config := range k.configs {
+	for _, config := range k.blobs[aConfig] {
 		s.addConfig(config)
 	}
 	for _, svc := range k.ordered() {

@@ -45,7 +45,7 @@ func TestAnArchiveThatIsInDoubtIsLoadedAsAWhole(t *testing.T) {
 	b.params["dir"], b.params["tar"] = appendDir(t), filepath.Join(t.TempDir(), "app.tar")
 	b.run(`
 		docker.append{image = "mepc/doubt:1", base = "mepc/app:1.0", add = P.dir, to = "/srv"}
-		docker.save({"mepc/app:1.0", "mepc/doubt:1"}, P.tar)
+		docker.save("mepc/app:1.0", P.tar, {also = {"mepc/doubt:1"}})
 		docker.remove_image("mepc/doubt:1")`)
 	load := `
 		local n = #docker.load(P.tar, {skip_present = true}).ids

@@ -107,27 +107,26 @@ func (e *Engine) configs(ctx context.Context, _ *runtime.None) (list []*SwarmCon
 	return list, err
 }
 
-// secretNamed and configNamed return one, or an error of the kind not_found.
+// secretNamed returns one, or an error of the kind not_found.
 func (e *Engine) secretNamed(ctx context.Context, name string) (*SwarmSecret, error) {
 	list, err := e.secrets(ctx, nil)
-	if i := slices.IndexFunc(list, func(s *SwarmSecret) bool { return s.Name == name || s.ID == name }); err == nil && i >= 0 {
-		return list[i], nil
-	}
-	if err == nil {
-		err = failure.New(failure.NotFound, "there is no secret %s", name).WithHint("docker.secret_create(%q, ...)", name)
-	}
-	return nil, err
+	return pick(list, err, "secret", name, func(s *SwarmSecret) bool { return s.Name == name || s.ID == name })
 }
 
+// configNamed returns one, or an error of the kind not_found.
 func (e *Engine) configNamed(ctx context.Context, name string) (*SwarmConfig, error) {
 	list, err := e.configs(ctx, nil)
-	if i := slices.IndexFunc(list, func(s *SwarmConfig) bool { return s.Name == name || s.ID == name }); err == nil && i >= 0 {
+	return pick(list, err, "config", name, func(c *SwarmConfig) bool { return c.Name == name || c.ID == name })
+}
+
+func pick[T any](list []*T, err error, kind, name string, is func(*T) bool) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(list, is); i >= 0 {
 		return list[i], nil
 	}
-	if err == nil {
-		err = failure.New(failure.NotFound, "there is no config %s", name).WithHint("docker.config_create(%q, ...)", name)
-	}
-	return nil, err
+	return nil, failure.New(failure.NotFound, "there is no %s %s", kind, name).WithHint("docker.%s_create(%q, ...) makes one", kind, name)
 }
 
 type secretCreateArgs struct {
