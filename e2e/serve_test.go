@@ -14,11 +14,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/mepc/mepc-run/internal/lab"
@@ -27,6 +29,7 @@ import (
 // office is a server of a directory of recipes.
 type office struct {
 	*stage
+	lab             *lab.Lab
 	dir, url, token string
 	args            []string
 	cmd             *exec.Cmd
@@ -38,14 +41,14 @@ const hubSecret = "a secret of twenty-four."
 // open starts mepc-run serve.
 func openOffice(t *testing.T, files map[string]string) *office {
 	t.Helper()
-	s, _ := own(t, lab.Options{})
+	s, l := own(t, lab.Options{})
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := free.Addr().String()
 	free.Close()
-	o := &office{stage: s, dir: t.TempDir(), url: "http://" + address, log: &bytes.Buffer{}}
+	o := &office{stage: s, lab: l, dir: t.TempDir(), url: "http://" + address, log: &bytes.Buffer{}}
 	for name, text := range files {
 		o.write(name, text)
 	}
@@ -266,6 +269,32 @@ on.redis{stream = "deploys"}`, o.app+"/app:9.*")))
 	if code := o.ask("GET", "/api/v1/status", nil, nil, "Authorization", "Bearer wrong"); code != http.StatusUnauthorized {
 		t.Errorf("a wrong token: %d", code)
 	}
+}
+
+// The engine restarts, and the app's container comes back where another one was: the
+// server sends the traffic there, though nobody asked it to.
+func TestServeRepairsTheRoutingWhenItsEngineComesBack(t *testing.T) {
+	o := openOffice(t, nil)
+	o.start(o.app+"-first", o.image("1.0"), container.Config{})
+	o.deploy("1.0")
+	before := o.readHipache(o.app).backends
+	o.remove(o.app + "-first") // the first address is free
+	o.eventually("the server to have seen it", func() bool {
+		seen, _ := filepath.Glob(filepath.Join(o.state, "serve", "seen", "*.json"))
+		return slices.ContainsFunc(seen, func(name string) bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.Contains(string(text), strings.TrimSuffix(strings.TrimPrefix(before[0], "http://"), ":8080"))
+		})
+	})
+	if err := o.lab.Engine.Kill9(); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.lab.Engine.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.eventually("the repair", func() bool { return !slices.Equal(o.readHipache(o.app).backends, before) })
+	o.eventually("the end of the run", func() bool { return o.count("ok") == 1 })
+	o.serves("1.0", 1)
 }
 
 // count is how many runs ended so.
