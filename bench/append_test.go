@@ -5,47 +5,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/docker/docker/api/types/image"
 )
 
 // BenchmarkAppend brings 8 MB of new files onto an image of 200 MB that an engine has:
 // by docker.append, and by docker build, docker save and curl to /images/load, as the
 // talk did.
 func BenchmarkAppend(b *testing.B) {
-	const changed = 8 * mega
-	from, to := ownEngine(b), ownEngine(b)
-	app, mepcRun, r := newApplication(b, 192*mega), compile(b, "cmd/mepc-run"), newRunner(b)
-	for _, program := range []string{"docker", "curl"} {
-		installed(b, program)
-	}
-	target, err := to.Client()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer target.Close()
+	s := newSender(b)
 	const talk = `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$3" "$4" && docker -H "$1" save "$3" > "$5" &&
 		curl -sf --unix-socket "$2" -H "Content-Type: application/x-tar" -T "$5" -X POST http://docker/images/load`
-	version, tar := int64(0), filepath.Join(b.TempDir(), "app.tar")
+	tar := filepath.Join(b.TempDir(), "app.tar")
 	byTalk := func() (string, Usage) {
-		version++
-		app.change(b, version, changed)
-		ref := fmt.Sprintf("bench/append:%d", version)
+		ref := s.next(b)
 		syscall.Sync()
-		u, _ := r.run(b, "sh", "-c", talk, "sh", from.Host(), strings.TrimPrefix(to.Host(), "unix://"), ref, app.dir, tar)
+		u, _ := s.run(b, "sh", "-c", talk, "sh", s.from.Host(), s.socket, ref, s.app.dir, tar)
 		return ref, u
 	}
 	base, _ := byTalk()
 	var appends, talks used
 	for round := 0; b.Loop(); round++ {
-		forget := func(ref string) {
-			if _, err := target.ImageRemove(b.Context(), ref, image.RemoveOptions{Force: true}); err != nil {
-				b.Fatal(err)
-			}
-		}
 		turn(round, func() {
 			dir := b.TempDir()
 			data := make([]byte, changed)
@@ -55,13 +35,13 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			syscall.Sync()
 			ref := fmt.Sprintf("bench/append:a%d", round)
-			u, _ := r.run(b, mepcRun, "--docker", to.Host(), "testdata/append.lua", "image="+ref, "base="+base, "add="+dir)
+			u, _ := s.run(b, s.mepcRun, "--docker", s.to.Host(), "testdata/append.lua", "image="+ref, "base="+base, "add="+dir)
 			appends.add(u)
-			forget(ref)
+			s.forget(b, ref)
 		}, func() {
 			ref, u := byTalk()
 			talks.add(u)
-			forget(ref)
+			s.forget(b, ref)
 		})
 	}
 	figures(b, map[string]float64{

@@ -8,40 +8,68 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"github.com/mepc/mepc-run/internal/lab"
 )
+
+// changed is how much of an image of 200 MB is new.
+const changed = 8 * mega
+
+// sender is two engines, and an application that is to get from the one to the other.
+type sender struct {
+	*runner
+	from, to *lab.Engine
+	target   *client.Client
+	socket   string // of to
+	app      *application
+	mepcRun  string
+	version  int64
+}
+
+func newSender(b *testing.B) *sender {
+	b.Helper()
+	s := &sender{runner: newRunner(b), from: ownEngine(b), to: ownEngine(b), app: newApplication(b, 192*mega), mepcRun: compile(b, "cmd/mepc-run")}
+	for _, program := range []string{"docker", "curl"} {
+		installed(b, program)
+	}
+	var err error
+	if s.target, err = s.to.Client(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.target.Close() })
+	s.socket = strings.TrimPrefix(s.to.Host(), "unix://")
+	return s
+}
+
+// next makes the application's next version, and names its image.
+func (s *sender) next(b *testing.B) string {
+	b.Helper()
+	s.version++
+	s.app.change(b, s.version, changed)
+	return fmt.Sprintf("bench/sent:%d", s.version)
+}
+
+func (s *sender) forget(b *testing.B, ref string) {
+	b.Helper()
+	if _, err := s.target.ImageRemove(b.Context(), ref, image.RemoveOptions{Force: true}); err != nil {
+		b.Fatal(err)
+	}
+	syscall.Sync()
+}
 
 // BenchmarkShip brings a version of an image of 200 MB, of which 8 MB are new, to an
 // engine that has the one before: by docker.ship, and by docker save into curl to
 // /images/load, as the talk did. Then it is shipped again, where it is already.
 func BenchmarkShip(b *testing.B) {
-	const changed = 8 * mega
-	from, to := ownEngine(b), ownEngine(b)
-	app, mepcRun, r := newApplication(b, 192*mega), compile(b, "cmd/mepc-run"), newRunner(b)
-	for _, program := range []string{"docker", "curl"} {
-		installed(b, program)
-	}
-	target, err := to.Client()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer target.Close()
-	socket := strings.TrimPrefix(to.Host(), "unix://")
-	version := int64(0)
+	s := newSender(b)
 	build := func() string {
-		version++
-		app.change(b, version, changed)
-		ref := fmt.Sprintf("bench/ship:%d", version)
-		r.run(b, "sh", "-c", `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$2" "$3"`, "sh", from.Host(), ref, app.dir)
+		ref := s.next(b)
+		s.run(b, "sh", "-c", `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$2" "$3"`, "sh", s.from.Host(), ref, s.app.dir)
 		return ref
 	}
-	forget := func(ref string) {
-		if _, err := target.ImageRemove(b.Context(), ref, image.RemoveOptions{Force: true}); err != nil {
-			b.Fatal(err)
-		}
-		syscall.Sync()
-	}
 	ship := func(ref string) (Usage, float64) {
-		u, out := r.run(b, mepcRun, "--json", "--docker", from.Host(), "testdata/ship.lua", "image="+ref, "to="+to.Host())
+		u, out := s.run(b, s.mepcRun, "--json", "--docker", s.from.Host(), "testdata/ship.lua", "image="+ref, "to="+s.to.Host())
 		lines := strings.Split(strings.TrimSpace(out), "\n")
 		var result struct{ Value struct{ Bytes float64 } }
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &result); err != nil {
@@ -62,14 +90,14 @@ func BenchmarkShip(b *testing.B) {
 			bytes.add(n)
 			u, _ = ship(ref)
 			again.add(u)
-			forget(ref)
+			s.forget(b, ref)
 		}, func() {
 			ref := build()
 			syscall.Sync()
-			u, _ := r.run(b, "sh", "-c", `docker -H "$1" save "$3" | curl -sf --unix-socket "$2" -H "Content-Type: application/x-tar" -T - -X POST http://docker/images/load`,
-				"sh", from.Host(), socket, ref)
+			u, _ := s.run(b, "sh", "-c", `docker -H "$1" save "$3" | curl -sf --unix-socket "$2" -H "Content-Type: application/x-tar" -T - -X POST http://docker/images/load`,
+				"sh", s.from.Host(), s.socket, ref)
 			pipes.add(u)
-			forget(ref)
+			s.forget(b, ref)
 		})
 	}
 	figures(b, map[string]float64{
