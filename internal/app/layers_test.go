@@ -18,7 +18,7 @@ const module = "github.com/mepc/mepc-run/"
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
 	"internal/effect": 1, "internal/watch": 1, "internal/ship": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/queue": 3, "internal/lock": 2,
-	"internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
+	"internal/certificate": 1, "internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
 	"internal/reference": 4, "internal/guard": 4, "internal/undo": 4, "internal/rehearsal": 4, "internal/prove": 4,
@@ -58,12 +58,12 @@ var osUsers = map[string][]string{
 		"ErrProcessDone", "File", "MkdirAll", "O_APPEND", "O_CREATE", "O_RDWR", "O_TRUNC", "O_WRONLY", "Open", "OpenFile", "ReadDir", "ReadFile", "Remove", "Rename",
 		"WriteFile",
 	},
-	"internal/reload":  {"ReadDir", "ReadFile", "SameFile", "Stat"},                                // a directory of recipes
-	"internal/trigger": {"MkdirAll", "Open", "ReadDir", "ReadFile", "Rename", "Stat", "WriteFile"}, // archives, and what was seen
-	"internal/router":  {"Stat"},                                                                   // certificates that change
-	"internal/sim":     {"NewSyscallError"},                                                        // errors as a real connection has them
-	"modules/redis":    {"ErrDeadlineExceeded"},                                                    // a value, no call
-	"runtime":          {"DirFS", "OpenRoot", "Stat"},                                              // a recipe and its tree
+	"internal/reload":      {"ReadDir", "ReadFile", "SameFile", "Stat"},                                // a directory of recipes
+	"internal/trigger":     {"MkdirAll", "Open", "ReadDir", "ReadFile", "Rename", "Stat", "WriteFile"}, // archives, and what was seen
+	"internal/certificate": {"Stat"},                                                                   // files that change
+	"internal/sim":         {"NewSyscallError"},                                                        // errors as a real connection has them
+	"modules/redis":        {"ErrDeadlineExceeded"},                                                    // a value, no call
+	"runtime":              {"DirFS", "OpenRoot", "Stat"},                                              // a recipe and its tree
 }
 
 // importers says who may import what drives a process or a command line.

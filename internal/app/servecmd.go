@@ -209,7 +209,7 @@ func (f *serveFlags) open(ctx context.Context, log *slog.Logger) (net.Listener, 
 		err = os.Chmod(address, 0o600)
 	}
 	if err == nil && f.tlsCert != "" {
-		l, err = withTLS(l, f.tlsCert, f.tlsKey, log)
+		l, err = withTLS(l, f.tlsCert, f.tlsKey, clock.Wall{}, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/mepc/mepc-run/internal/certificate"
 )
 
 // sweepEvery is how often the table forgets what is long gone.
@@ -21,7 +23,7 @@ type Router struct {
 	reader *reader
 	proxy  *proxy
 	bg     workers
-	cert   *certificate
+	cert   *certificate.Certificate
 
 	// life is the context of everything that must outlive a request: it ends
 	// when the last request is done.
@@ -44,8 +46,8 @@ func New(cfg Config) (*Router, error) {
 	r := &Router{cfg: cfg.withDefaults(), ready: make(chan struct{}), stopping: make(chan struct{})}
 	if r.cfg.TLSCert != "" {
 		var err error
-		if r.cert, err = newCertificate(&r.cfg); err != nil {
-			return nil, err
+		if r.cert, err = certificate.Read(r.cfg.TLSCert, r.cfg.TLSKey, r.cfg.Clock, r.cfg.Log); err != nil {
+			return nil, fmt.Errorf("router: load TLS certificate: %w", err)
 		}
 	}
 	r.life, r.endLife = context.WithCancel(context.Background())
@@ -87,7 +89,7 @@ func (r *Router) Run(ctx context.Context) error {
 	plain, secure := r.server(requests, r.proxy), r.server(requests, r.proxy)
 	admin := r.server(requests, r.adminHandler())
 	if r.cert != nil {
-		secure.TLSConfig = r.cert.config()
+		secure.TLSConfig = r.cert.Config()
 	}
 	failed := make(chan error, 3)
 	err := errors.Join(

@@ -1,8 +1,9 @@
-package router
+// Package certificate has TLS certificates from files, which are renewed while
+// servers go on. Start with Read.
+package certificate
 
 import (
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -11,12 +12,12 @@ import (
 	"github.com/mepc/mepc-run/internal/clock"
 )
 
-// certCheckEvery is how often, at most, the files are looked at.
-const certCheckEvery = time.Second
+// checkEvery is how often, at most, the files are looked at.
+const checkEvery = time.Second
 
-// certificate is a key pair from files, read again at a handshake when a file has
+// Certificate is a key pair from files, read again at a handshake when a file has
 // changed. A pair that cannot be read leaves the old one in use.
-type certificate struct {
+type Certificate struct {
 	certFile, keyFile string
 	clock             clock.Clock
 	log               *slog.Logger
@@ -34,20 +35,22 @@ type stamp struct {
 	certSize, keySize int64
 }
 
-func newCertificate(cfg *Config) (*certificate, error) {
-	c := &certificate{certFile: cfg.TLSCert, keyFile: cfg.TLSKey, clock: cfg.Clock, log: cfg.Log}
+// Read reads the files. log is told when they are read again, or cannot be.
+func Read(certFile, keyFile string, clk clock.Clock, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, clock: clk, log: log}
 	var err error
 	if c.stamp, err = c.look(); err == nil {
 		err = c.load()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("router: load TLS certificate: %w", err)
+		return nil, err
 	}
 	c.checked = c.clock.Now()
 	return c, nil
 }
 
-func (c *certificate) config() *tls.Config {
+// Config returns that of a server with the certificate.
+func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -57,11 +60,11 @@ func (c *certificate) config() *tls.Config {
 }
 
 // current returns the pair to use now.
-func (c *certificate) current() *tls.Certificate {
+func (c *Certificate) current() *tls.Certificate {
 	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Sub(c.checked) < certCheckEvery {
+	if now.Sub(c.checked) < checkEvery {
 		return c.pair
 	}
 	c.checked = now
@@ -85,7 +88,7 @@ func (c *certificate) current() *tls.Certificate {
 	return c.pair
 }
 
-func (c *certificate) look() (stamp, error) {
+func (c *Certificate) look() (stamp, error) {
 	cert, err := os.Stat(c.certFile)
 	if err != nil {
 		return stamp{}, err
@@ -97,7 +100,7 @@ func (c *certificate) look() (stamp, error) {
 	return stamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
 }
 
-func (c *certificate) load() error {
+func (c *Certificate) load() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return err
