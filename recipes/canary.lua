@@ -1,11 +1,11 @@
 -- Deploys an image to a growing share of a host's traffic, and takes it back by
 -- itself when the new release does worse.
 --
--- Start the new release beside the old one; for each of steps give it that share of
--- the routing list and watch it for a while: errors and latency as mepc-run router
--- counts them (admin=), and a Prometheus query. A bad verdict sends all traffic
--- back, takes the release down and marks it bad. After the last step everything is
--- as with bluegreen.
+-- Start the new release beside the old one; for each of steps give it that share
+-- of the routing list and watch it for a while: errors and latency as mepc-run
+-- router counts them (admin=), and a Prometheus query. A bad verdict sends all
+-- traffic back, takes the release down and marks it bad. After the last step
+-- everything is as with bluegreen.
 local deployment = require("lib.deployment")
 local marks = require("lib.marks")
 local split = require("lib.split")

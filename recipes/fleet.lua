@@ -1,11 +1,12 @@
 -- Deploys an image to several engines, and moves the traffic of a host to all of
 -- them at once.
 --
--- Ship the image to the engines that lack it, start the new release on each and wait
--- until every container is healthy; then one switch of the routing list leads to all
--- of them, or to none: an engine that fails before that fails the deployment, with
--- all traffic on the old release. Confirm, drain, and stop the old release
--- everywhere. Whatever fails after the switch, traffic goes back in one switch, too.
+-- Ship the image to the engines that lack it, start the new release on each and
+-- wait until every container is healthy; then one switch of the routing list leads
+-- to all of them, or to none: an engine that fails before that fails the
+-- deployment, with all traffic on the old release. Confirm, drain, and stop the
+-- old release everywhere. Whatever fails after the switch, traffic goes back in
+-- one switch, too.
 local address = require("lib.address")
 local deployment = require("lib.deployment")
 local frontend = require("lib.frontend")

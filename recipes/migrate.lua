@@ -3,8 +3,8 @@
 --
 -- The command gets the release's environment, links and network. It runs once for
 -- each release: when it has ended well, a further run does not repeat it. When it
--- fails nothing else was begun. It must leave the database fit for the old release,
--- which serves on until the switch.
+-- fails nothing else was begun. It must leave the database fit for the old
+-- release, which serves on until the switch.
 local deployment = require("lib.deployment")
 local release = require("lib.release")
 

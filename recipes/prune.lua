@@ -1,6 +1,7 @@
 -- Removes what earlier releases of an app left on the engine: stopped containers
--- beyond the last `keep` releases, and images of the repository that are older than
--- the one that serves, beyond `retain`. What runs or may be wanted is never touched.
+-- beyond the last `keep` releases, and images of the repository that are older
+-- than the one that serves, beyond `retain`. What runs or may be wanted is never
+-- touched.
 local deployment = require("lib.deployment")
 local frontend = require("lib.frontend")
 local prune = require("lib.prune")

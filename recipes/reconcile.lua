@@ -1,11 +1,11 @@
--- Repairs an app's routing lists after its engine was restarted: containers may have
--- come back with each other's addresses, or not at all.
+-- Repairs an app's routing lists after its engine was restarted: containers may
+-- have come back with each other's addresses, or not at all.
 --
 -- What should have traffic is told by labels: the app's containers that run, and
--- whose restart policy no deployment took away. Lists that lead to all of them, and
--- to nothing else of this engine, are right. What a list has of other machines stays
--- as long as it answers. Nothing is started or stopped; which of two releases is the
--- right one is not guessed.
+-- whose restart policy no deployment took away. Lists that lead to all of them,
+-- and to nothing else of this engine, are right. What a list has of other machines
+-- stays as long as it answers. Nothing is started or stopped; which of two
+-- releases is the right one is not guessed.
 local address = require("lib.address")
 local frontend = require("lib.frontend")
 local traffic = require("lib.traffic")

@@ -1,8 +1,8 @@
 -- Returns to the release before: its containers are still on the engine, stopped.
 --
 -- Start them, check their health, switch, confirm, drain and stop the release that
--- had the traffic. It is as safe as a deployment, and has no canary on the way: who
--- calls it is in a hurry. A release that is marked bad is never returned to.
+-- had the traffic. It is as safe as a deployment, and has no canary on the way:
+-- who calls it is in a hurry. A release that is marked bad is never returned to.
 local deployment = require("lib.deployment")
 local frontend = require("lib.frontend")
 local marks = require("lib.marks")

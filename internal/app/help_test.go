@@ -19,7 +19,8 @@ func run(args ...string) (code int, stdout, stderr string) {
 func TestHelpFitsInEightyColumns(t *testing.T) {
 	for _, args := range []string{
 		"--help", "help", "router --help", "version --help", "completion --help", "check --help", "doc --help", "init --help", "doctor --help",
-		"help exit-codes", "help servers", "bluegreen --help", "talk --help",
+		"help exit-codes", "help servers", "reconcile --help", "bluegreen --help", "canary --help", "fleet --help", "migrate --help", "prune --help",
+		"rollback --help", "rolling --help", "swarm --help", "talk --help",
 	} {
 		code, out, err := run(strings.Fields(args)...)
 		if code != 0 || err != "" || out == "" {

@@ -9,10 +9,10 @@ import (
 func (c *command) reconcileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reconcile APP [name=value ...]", Short: "Repair an app's routing after its engine was restarted", Args: cobra.ArbitraryArgs,
-		Long: `Compares the routing lists of an app with its containers, which may have come back
-with other addresses when their engine was restarted, and repairs the lists, or says
-what it cannot know. It is the recipe reconcile, with app=APP; -n shows what it would
-do.`,
+		Long: `Compares the routing lists of an app with its containers, which may have come
+back with other addresses when their engine was restarted, and repairs the
+lists, or says what it cannot know. It is the recipe reconcile, with app=APP;
+-n shows what it would do.`,
 		Example: "  mepc-run reconcile shop -n\n  mepc-run reconcile shop host=www.example.com",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
