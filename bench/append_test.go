@@ -13,7 +13,7 @@ import (
 // by docker.append, and by docker build, docker save and curl to /images/load, as the
 // talk did.
 func BenchmarkAppend(b *testing.B) {
-	s := newSender(b)
+	s := newSender(b, 192*mega)
 	const talk = `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$3" "$4" && docker -H "$1" save "$3" > "$5" &&
 		curl -sf --unix-socket "$2" -H "Content-Type: application/x-tar" -T "$5" -X POST http://docker/images/load`
 	tar := filepath.Join(b.TempDir(), "app.tar")

@@ -37,6 +37,7 @@ done <<-EOF
 	Overhead 40
 	Shell 5
 	Ship 6
+	Reship 3
 	Append 6
 	Stream 3
 	RedeployUnderLoad 50

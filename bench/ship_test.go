@@ -27,9 +27,9 @@ type sender struct {
 	version  int64
 }
 
-func newSender(b *testing.B) *sender {
+func newSender(b *testing.B, base int64) *sender {
 	b.Helper()
-	s := &sender{runner: newRunner(b), from: ownEngine(b), to: ownEngine(b), app: newApplication(b, 192*mega), mepcRun: compile(b, "cmd/mepc-run")}
+	s := &sender{runner: newRunner(b), from: ownEngine(b), to: ownEngine(b), app: newApplication(b, base), mepcRun: compile(b, "cmd/mepc-run")}
 	for _, program := range []string{"docker", "curl"} {
 		installed(b, program)
 	}
@@ -50,6 +50,33 @@ func (s *sender) next(b *testing.B) string {
 	return fmt.Sprintf("bench/sent:%d", s.version)
 }
 
+// build builds the next version's image.
+func (s *sender) build(b *testing.B) string {
+	b.Helper()
+	ref := s.next(b)
+	s.run(b, "sh", "-c", `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$2" "$3"`, "sh", s.from.Host(), ref, s.app.dir)
+	syscall.Sync()
+	return ref
+}
+
+// ship ships an image, and returns what testdata/ship.lua does.
+func (s *sender) ship(b *testing.B, ref, via string) (u Usage, out shipment) {
+	b.Helper()
+	u, text := s.run(b, s.mepcRun, "--json", "--docker", s.from.Host(), "testdata/ship.lua", "image="+ref, "to="+s.to.Host(), "via="+via)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	result := struct{ Value *shipment }{&out}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &result); err != nil {
+		b.Fatal(err)
+	}
+	return u, out
+}
+
+// shipment is what testdata/ship.lua returns.
+type shipment struct {
+	Bytes  float64
+	Beyond float64 // the ms that it took beyond an inspect at both ends
+}
+
 func (s *sender) forget(b *testing.B, ref string) {
 	b.Helper()
 	if _, err := s.target.ImageRemove(b.Context(), ref, image.RemoveOptions{Force: true}); err != nil {
@@ -62,38 +89,23 @@ func (s *sender) forget(b *testing.B, ref string) {
 // engine that has the one before: by docker.ship, and by docker save into curl to
 // /images/load, as the talk did. Then it is shipped again, where it is already.
 func BenchmarkShip(b *testing.B) {
-	s := newSender(b)
-	build := func() string {
-		ref := s.next(b)
-		s.run(b, "sh", "-c", `DOCKER_BUILDKIT=0 docker -H "$1" build -q -t "$2" "$3"`, "sh", s.from.Host(), ref, s.app.dir)
-		return ref
-	}
-	ship := func(ref string) (Usage, float64) {
-		u, out := s.run(b, s.mepcRun, "--json", "--docker", s.from.Host(), "testdata/ship.lua", "image="+ref, "to="+s.to.Host())
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		var result struct{ Value struct{ Bytes float64 } }
-		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &result); err != nil {
-			b.Fatal(err)
-		}
-		return u, result.Value.Bytes
-	}
-	ship(build()) // the version before
+	s := newSender(b, 192*mega)
+	s.ship(b, s.build(b), "auto") // the version before
+	s.ship(b, s.build(b), "auto") // whose layers the source has then compressed
 	var ships, pipes, again used
 	var bytes sample
 	syscall.Sync()
 	for round := 0; b.Loop(); round++ {
 		turn(round, func() {
-			ref := build()
-			syscall.Sync()
-			u, n := ship(ref)
+			ref := s.build(b)
+			u, out := s.ship(b, ref, "auto")
 			ships.add(u)
-			bytes.add(n)
-			u, _ = ship(ref)
+			bytes.add(out.Bytes)
+			u, _ = s.ship(b, ref, "auto")
 			again.add(u)
 			s.forget(b, ref)
 		}, func() {
-			ref := build()
-			syscall.Sync()
+			ref := s.build(b)
 			u, _ := s.run(b, "sh", "-c", `docker -H "$1" save "$3" | curl -sf --unix-socket "$2" -H "Content-Type: application/x-tar" -T - -X POST http://docker/images/load`,
 				"sh", s.from.Host(), s.socket, ref)
 			pipes.add(u)

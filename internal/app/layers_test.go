@@ -17,7 +17,7 @@ const module = "github.com/mepc/mepc-run/"
 // lower floors. ARCHITECTURE.md draws the same house.
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
-	"internal/effect": 1, "internal/watch": 1, "internal/ship": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/queue": 3, "internal/lock": 2,
+	"internal/effect": 1, "internal/watch": 1, "internal/registry": 1, "internal/ship": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/queue": 3, "internal/lock": 2,
 	"internal/certificate": 1, "internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
@@ -61,6 +61,7 @@ var osUsers = map[string][]string{
 	"internal/reload":      {"ReadDir", "ReadFile", "SameFile", "Stat"},                                // a directory of recipes
 	"internal/trigger":     {"MkdirAll", "Open", "ReadDir", "ReadFile", "Rename", "Stat", "WriteFile"}, // archives, and what was seen
 	"internal/certificate": {"Stat"},                                                                   // files that change
+	"internal/registry":    {"CreateTemp", "File", "Remove"},                                           // what is pushed, in files without a name
 	"internal/sim":         {"NewSyscallError"},                                                        // errors as a real connection has them
 	"modules/redis":        {"ErrDeadlineExceeded"},                                                    // a value, no call
 	"runtime":              {"DirFS", "OpenRoot", "Stat"},                                              // a recipe and its tree

@@ -5,8 +5,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -152,6 +154,24 @@ func (w *World) Engines(ctx context.Context) map[string]*client.Client {
 
 // Rehearsed reports whether this is no real world.
 func (w *World) Rehearsed() bool { return w.drafts != nil }
+
+// Listen returns a listener that engines on this machine reach, on the same address
+// each time where that is free: an engine remembers by it what it pushed where. It is
+// one of 127.0.0.0/8, from which an engine takes plain HTTP, and which no other
+// machine reaches. There is none in a rehearsal.
+func (w *World) Listen(ctx context.Context) (net.Listener, error) {
+	if w.Rehearsed() {
+		return nil, errors.New("a rehearsal listens to nobody")
+	}
+	var lc net.ListenConfig
+	for last := byte(112); last < 128; last++ { // 127.m.e.p
+		ip := netip.AddrFrom4([4]byte{127, 109, 101, last})
+		if l, err := lc.Listen(ctx, "tcp", netip.AddrPortFrom(ip, 5000).String()); err == nil {
+			return l, nil
+		}
+	}
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
+}
 
 // Approved answers a recipe's approve() in a rehearsal.
 func (w *World) Approved(question string) (bool, error) { return w.approved(question) }

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -16,6 +15,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/ship"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -206,7 +206,9 @@ func (c *appendedConfig) apply(config map[string]any) {
 // loadAppended sends the image without the base's layers, which the engine has.
 func (e *Engine) loadAppended(ctx context.Context, name, id string, a *appendArgs, dir *engine.BuildContext, config []byte, size int64, below int) error {
 	is := e.named(name, id)
-	err := e.feed(ctx, size, func(w io.Writer) error { return writeAppended(w, name, a.To, dir, config, size, below) }, is)
+	layers := make([]*ship.File, below+1)
+	layers[below] = &ship.File{Size: size, WriteTo: func(w io.Writer) error { return dir.Layer(w, a.To) }}
+	err := e.feed(ctx, size, func(w io.Writer) error { return ship.Join(w, name, config, layers) }, is)
 	if err != nil {
 		return hint(err, failure.Invalid, "the engine may keep images in containerd, which takes whole ones only: docker.build makes one")
 	}
@@ -215,35 +217,4 @@ func (e *Engine) loadAppended(ctx context.Context, name, id string, a *appendArg
 			WithHint("an engine that keeps images in containerd takes whole ones only: docker.build makes one")
 	}
 	return nil
-}
-
-// writeAppended writes the tar that docker save would, but for the base's layers.
-func writeAppended(w io.Writer, name, to string, dir *engine.BuildContext, config []byte, size int64, below int) error {
-	t := tar.NewWriter(w)
-	layers := make([]string, below+1)
-	for i := range layers {
-		layers[i] = fmt.Sprintf("%d/layer.tar", i)
-	}
-	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{name}, "Layers": layers}})
-	if err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name string
-		size int64
-		data []byte
-	}{{"config.json", int64(len(config)), config}, {layers[below], size, nil}, {"manifest.json", int64(len(manifest)), manifest}} {
-		if err := t.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: f.size}); err != nil {
-			return err
-		}
-		if f.data == nil {
-			err = dir.Layer(t, to)
-		} else {
-			_, err = t.Write(f.data)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return t.Close()
 }

@@ -37,13 +37,20 @@ func (m *meter) text(s string) {
 	m.show(true)
 }
 
-// add counts n more bytes.
+// expect says how many bytes there will be.
+func (m *meter) expect(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now.Total, m.now.Text = n, ""
+}
+
 // Write counts what passes by.
 func (m *meter) Write(p []byte) (int, error) {
 	m.add(len(p))
 	return len(p), nil
 }
 
+// add counts n more bytes.
 func (m *meter) add(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

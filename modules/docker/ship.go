@@ -44,6 +44,7 @@ type shipArgs struct {
 	To          []*Engine     `lua:"to,required" doc:"the engines to bring it to: one, or a list"`
 	Concurrency int           `lua:"concurrency" default:"16" min:"1" max:"64" doc:"to how many at a time; for more of them the source saves the image again"`
 	Compress    string        `lua:"compress" default:"auto" enum:"auto|none|gzip" doc:"auto compresses what goes over a link that turns out to be slow"`
+	Via         string        `lua:"via" default:"auto" enum:"auto|push|save" doc:"push: the source pushes the missing layers to this process, and compresses what it never pushed before; save: it saves all layers, and what is there is dropped; auto pushes a small part of an image"`
 	Verify      bool          `lua:"verify" default:"true" doc:"create a container from the image, and remove it, before the image gets its name"`
 	AnyPlatform bool          `lua:"any_platform" doc:"bring it to an engine of another architecture, too: one that emulates the image's"`
 	Patience    time.Duration `lua:"patience" default:"1m" min:"0.1" doc:"how long an engine may take to answer a look, or to take data"`
@@ -81,6 +82,7 @@ type Shipped struct {
 	ID      string       `lua:"id" doc:"the image's ID at the source"`
 	Bytes   runtime.Size `lua:"bytes" doc:"what was sent, to all engines together"`
 	Saved   runtime.Size `lua:"saved" doc:"the bytes of the layers that were not sent, because they were there"`
+	Via     string       `lua:"via" doc:"push or save: how the source gave it; empty when it had to give nothing"`
 	Engines []ShippedTo  `lua:"engines" doc:"the engines, in the order of to"`
 }
 
@@ -101,6 +103,10 @@ type shipment struct {
 	name    string // the temporary one; empty for an image that is asked for by its ID
 	targets []*target
 	sent    *meter
+
+	via      string  // how the source gave the image last
+	sizes    []int64 // of the layers, about
+	unpushed error   // why it was saved although a push was tried
 }
 
 // target is one engine that is to have the image.
@@ -190,7 +196,10 @@ func (s *shipment) twice() {
 // move sends the image to the targets, in groups for each of which it is read once.
 func (s *shipment) move(ctx context.Context, targets []*target) {
 	for group := range slices.Chunk(targets, s.from.world.AtOnce(s.a.Concurrency)) {
-		s.send(ctx, group)
+		if s.via = "push"; !s.pushed(ctx, group) {
+			s.via = "save"
+			s.send(ctx, group)
+		}
 		s.each(ctx, group, func(ctx context.Context, t *target) error {
 			if t.err != nil || t.doubt != nil && t.ref == "" {
 				return t.err
@@ -205,7 +214,8 @@ func (s *shipment) send(ctx context.Context, group []*target) {
 	var parts []*ship.Part
 	var lanes []*lane
 	for _, t := range group {
-		l := newLane(ctx, t, s.a, s.from.world.Clock().Now)
+		l := newLane(ctx, t, s.a.Patience)
+		l.pack(s.a.Compress, s.from.world.Clock().Now)
 		parts, lanes = append(parts, &ship.Part{W: l.in, Have: t.have}), append(lanes, l)
 	}
 	err := s.from.read(ctx, func(ctx context.Context, c *client.Client) error {
@@ -285,7 +295,7 @@ func (s *shipment) load(l *lane) {
 
 // result says what was sent, or who did not get the image and who did.
 func (s *shipment) result(ctx context.Context) (*Shipped, error) {
-	out := &Shipped{ID: s.src.ID}
+	out := &Shipped{ID: s.src.ID, Via: s.via}
 	var failed []*target
 	var states []string
 	unchanged, wholes := true, map[string]bool{}
@@ -322,6 +332,9 @@ func (s *shipment) result(ctx context.Context) (*Shipped, error) {
 	}
 	for why := range wholes {
 		note += "; all of it: " + why
+	}
+	if s.unpushed != nil {
+		note += "; saved, since a push failed: " + s.unpushed.Error()
 	}
 	effect.Note(ctx, note)
 	return out, nil

@@ -32,19 +32,24 @@ type lane struct {
 	queue  *ship.Queue
 }
 
-func newLane(ctx context.Context, t *target, a *shipArgs, now func() time.Time) *lane {
-	l := &lane{to: t, queue: ship.NewQueue(a.Patience)}
+func newLane(ctx context.Context, t *target, patience time.Duration) *lane {
+	l := &lane{to: t, queue: ship.NewQueue(patience)}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	switch {
-	case a.Compress == "gzip":
-		l.gzip = ship.NewGzip(l.queue)
-	case a.Compress == "auto" && !nearby(t.Endpoint()):
-		l.gzip = ship.NewAutoGzip(l.queue, now)
-	}
-	if l.in = l.queue; l.gzip != nil {
-		l.in = l.gzip
-	}
+	l.in = l.queue
 	return l
+}
+
+// pack has the lane compress what is sent.
+func (l *lane) pack(compress string, now func() time.Time) {
+	switch {
+	case compress == "gzip":
+		l.gzip = ship.NewGzip(l.queue)
+	case compress == "auto" && !nearby(l.to.Endpoint()):
+		l.gzip = ship.NewAutoGzip(l.queue, now)
+	default:
+		return
+	}
+	l.in = l.gzip
 }
 
 // nearby reports whether an engine is on this machine.

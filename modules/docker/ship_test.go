@@ -1,7 +1,14 @@
 package docker_test
 
 import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,12 +63,14 @@ func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
 		to:create{name = "runs", image = "mepc/shipped:2"}
 		to:save("mepc/shipped:2", P.dir .. "/whole.tar")
 		return {
+			via = {first.via, second.via, again.via, other.via}, names = #docker.images{reference = "127.*/mepc-run/*"},
 			layers = {first.engines[1].layers, second.engines[1].layers, again.engines[1].layers, other.engines[1].layers},
 			whole = second.engines[1].whole, bytes = second.bytes < 20000, saved = second.saved > 1900000, again = again.bytes, unchanged = again.engines[1].unchanged,
 			id = to:image("mepc/shipped:2").id == id and second.id == id, tags = #to:image("mepc/shipped:2").tags, left = #to:images{reference = "mepc-run/*"},
 			containers = #to:list{all = true},
 		}`)
 	want := map[string]any{
+		"via": []any{"save", "push", "", ""}, "names": 0.0,
 		"layers": []any{2.0, 1.0, 0.0, 0.0}, "whole": "", "bytes": true, "saved": true, "again": 0.0, "unchanged": true,
 		"id": true, "tags": 2.0, "left": 0.0, "containers": 1.0,
 	}
@@ -72,6 +81,91 @@ func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
 		t.Error(got)
 	}
 	unlayered(b)
+}
+
+// through is the address of the shared engine behind a proxy, which answers itself
+// what answer says that it did.
+func through(t *testing.T, b *bench, answer func(http.ResponseWriter, *http.Request) bool) string {
+	t.Helper()
+	socket := strings.TrimPrefix(b.lab.Engine.Host(), "unix://")
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}},
+		FlushInterval: -1,
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !answer(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return "tcp://" + s.Listener.Addr().String()
+}
+
+// What cannot be pushed is saved, and that is said.
+func TestWhereAPushFailsTheImageIsSaved(t *testing.T) {
+	b := labBench(t)
+	target(t, b)
+	layered(t, b)
+	answers := map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"connection refused": func(w http.ResponseWriter, _ *http.Request) bool {
+			_, _ = io.WriteString(w, `{"errorDetail": {"message": "dial tcp 127.0.0.1:1: connection refused"}, "error": "x"}`)
+			return true
+		},
+		"what it pushed is not the image": func(w http.ResponseWriter, _ *http.Request) bool {
+			_, _ = io.WriteString(w, `{"status": "pushed"}`) // it did not
+			return true
+		},
+	}
+	for _, why := range []string{"connection refused", "what it pushed is not the image"} {
+		b.params["from"] = through(t, b, func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, "/push") && answers[why](w, r)
+		})
+		got := b.run(`
+			local to = docker.connect(P.to)
+			docker.ship{image = "mepc/shipped:1", to = to}
+			local s = docker.ship{image = "mepc/shipped:2", from = docker.connect(P.from), to = to}
+			local left = #docker.images{reference = "127.*/mepc-run/*"}
+			to:remove_image("mepc/shipped:2")
+			return {via = s.via, layers = s.engines[1].layers, left = left}`)
+		if diff := cmp.Diff(map[string]any{"via": "save", "layers": 1.0, "left": 0.0}, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", why, diff)
+		}
+		notes := ""
+		for _, ev := range b.events.ends() {
+			notes += ev.Result.Summary + "\n"
+		}
+		if !strings.Contains(notes, "saved, since a push failed: ") || !strings.Contains(notes, why) {
+			t.Errorf("that %s is not said: %q", why, notes)
+		}
+	}
+	unlayered(b)
+}
+
+// A layer that is larger than what is kept unasked is pushed again when it is lacked.
+func TestALargeLayerIsPushedTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it moves 70 MB")
+	}
+	b := labBench(t)
+	target(t, b)
+	dir := t.TempDir()
+	b.params["dir"] = dir
+	noise := make([]byte, 70<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // never fails
+	writeIn(t, dir, "noise", string(noise))
+	writeIn(t, dir, "Dockerfile", "FROM scratch\nCOPY noise /\nCMD [\"/app\"]\n")
+	got := b.run(`
+		docker.build{context = P.dir, tag = "mepc/noise:1"}
+		local to = docker.connect(P.to)
+		local s = docker.ship{image = "mepc/noise:1", to = to, via = "push"}
+		docker.remove_image("mepc/noise:1")
+		return {via = s.via, layers = s.engines[1].layers, bytes = s.bytes > 70000000, whole = s.engines[1].whole}`)
+	if diff := cmp.Diff(map[string]any{"via": "push", "layers": 1.0, "bytes": true, "whole": ""}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
 
 // A target that cannot, or does not say the truth, is named, and what the others

@@ -1,0 +1,299 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// maxManifest bounds a manifest: some 200 bytes for each layer.
+const maxManifest = 4 << 20
+
+// Registry is an http.Handler that takes pushes of one image. Close removes what it
+// keeps.
+type Registry struct {
+	reached   chan struct{}
+	once      sync.Once
+	mu        sync.Mutex
+	wanted    []string
+	room      int64 // bytes that may still be kept
+	uploads   map[string]*upload
+	blobs     map[string]*upload
+	manifests []*Manifest
+	next      int
+}
+
+// New returns a registry that has everything, and wants nothing.
+func New() *Registry {
+	return &Registry{reached: make(chan struct{}), uploads: map[string]*upload{}, blobs: map[string]*upload{}}
+}
+
+// Want says which blobs the next push is to bring, by their digests; all others are
+// said to be there. What an engine sends all the same, since it does not know a
+// digest yet, is kept as well, as long as all of it together takes no more than room
+// bytes; the rest of it is dropped as it comes.
+func (r *Registry) Want(room int64, digests ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted, r.room, r.manifests = digests, room, nil
+}
+
+// Reached is closed when the first request comes.
+func (r *Registry) Reached() <-chan struct{} { return r.reached }
+
+// Manifest is what a push says that an image consists of.
+type Manifest struct {
+	MediaType string       `json:"mediaType"`
+	Config    Descriptor   `json:"config"`
+	Layers    []Descriptor `json:"layers"` // lowest first
+}
+
+// Descriptor names a blob. The size of one that was said to be there means nothing.
+type Descriptor struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+}
+
+// Manifest returns the manifest of so many layers that was pushed, or nil: none was,
+// or several, which are the images of several platforms.
+func (r *Registry) Manifest(layers int) *Manifest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found *Manifest
+	for _, m := range r.manifests {
+		if len(m.Layers) != layers || m.Config.Digest == "" {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = m
+	}
+	return found
+}
+
+// Size returns how many bytes a blob has that was kept.
+func (r *Registry) Size(digest string) (int64, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u, ok := r.blobs[digest]
+	if !ok {
+		return 0, false
+	}
+	return u.size, true
+}
+
+// Copy writes a blob that was kept. Any number may be copied at the same time.
+func (r *Registry) Copy(w io.Writer, digest string) error {
+	r.mu.Lock()
+	u := r.blobs[digest]
+	r.mu.Unlock()
+	if u == nil {
+		return fmt.Errorf("blob %s was not kept", digest)
+	}
+	_, err := io.Copy(w, io.NewSectionReader(u.file, 0, u.size))
+	return err
+}
+
+// Close removes what was kept. No push may be going on any more.
+func (r *Registry) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range r.uploads {
+		u.drop()
+	}
+	for _, u := range r.blobs {
+		u.drop()
+	}
+}
+
+var paths = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^/v2/(.+)/(blobs/uploads|blobs|manifests)/([^/]*)$`)
+})
+
+// ServeHTTP implements http.Handler.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	r.once.Do(func() { close(r.reached) })
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if q.URL.Path == "/v2/" {
+		return
+	}
+	m := paths().FindStringSubmatch(q.URL.Path)
+	if m == nil {
+		refuse(w, http.StatusNotFound, "NAME_UNKNOWN", "no such path")
+		return
+	}
+	name, last := m[1], m[3]
+	switch m[2] + " " + q.Method {
+	case "blobs HEAD":
+		if !r.has(last) {
+			refuse(w, http.StatusNotFound, "BLOB_UNKNOWN", "wanted")
+			return
+		}
+		w.Header().Set("Docker-Content-Digest", last)
+		w.Header().Set("Content-Length", "0") // nobody asks again
+	case "blobs/uploads POST":
+		r.begin(w, q, name)
+	case "blobs/uploads PATCH", "blobs/uploads PUT":
+		r.upload(w, q, name, last)
+	case "blobs/uploads DELETE": // the engine found the blob in another way
+		r.cancel(last)
+		w.WriteHeader(http.StatusNoContent)
+	case "manifests PUT":
+		r.manifest(w, q)
+	case "manifests HEAD", "manifests GET":
+		refuse(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "no such manifest")
+	default:
+		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "only pushes are taken")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]string{"code": code, "message": text}}}) // the engine may be gone
+}
+
+// has reports whether a blob need not be sent.
+func (r *Registry) has(digest string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.blobs[digest] != nil || !slices.Contains(r.wanted, digest)
+}
+
+// begin begins an upload, or says that the blob is there.
+func (r *Registry) begin(w http.ResponseWriter, q *http.Request, name string) {
+	if digest := q.URL.Query().Get("mount"); digest != "" && r.has(digest) {
+		w.Header().Set("Location", "/v2/"+name+"/blobs/"+digest)
+		w.Header().Set("Docker-Content-Digest", digest)
+		w.WriteHeader(http.StatusCreated)
+		return
+	}
+	r.mu.Lock()
+	r.next++
+	id := strconv.Itoa(r.next)
+	r.uploads[id] = &upload{sum: sha256.New()}
+	r.mu.Unlock()
+	accept(w, name, id, 0)
+}
+
+func accept(w http.ResponseWriter, name, id string, size int64) {
+	w.Header().Set("Location", "/v2/"+name+"/blobs/uploads/"+id)
+	w.Header().Set("Docker-Upload-UUID", id)
+	w.Header().Set("Range", "0-"+strconv.FormatInt(max(size-1, 0), 10))
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (r *Registry) cancel(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u := r.uploads[id]; u != nil {
+		u.drop()
+	}
+	delete(r.uploads, id)
+}
+
+// upload takes the bytes of a blob, and for PUT ends it.
+func (r *Registry) upload(w http.ResponseWriter, q *http.Request, name, id string) {
+	r.mu.Lock()
+	u := r.uploads[id]
+	delete(r.uploads, id) // nobody else writes to it meanwhile
+	r.mu.Unlock()
+	if u == nil {
+		refuse(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "no such upload")
+		return
+	}
+	if err := r.take(u, q.Body); err != nil {
+		u.drop()
+		refuse(w, http.StatusInternalServerError, "BLOB_UPLOAD_INVALID", err.Error())
+		return
+	}
+	if q.Method == http.MethodPatch {
+		r.mu.Lock()
+		r.uploads[id] = u
+		r.mu.Unlock()
+		accept(w, name, id, u.size)
+		return
+	}
+	digest := q.URL.Query().Get("digest")
+	if got := "sha256:" + hex.EncodeToString(u.sum.Sum(nil)); got != digest {
+		u.drop()
+		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "it has digest "+got)
+		return
+	}
+	r.mu.Lock()
+	if u.file != nil && r.blobs[digest] == nil {
+		r.blobs[digest] = u
+	} else {
+		u.drop()
+	}
+	r.mu.Unlock()
+	w.Header().Set("Location", "/v2/"+name+"/blobs/"+digest)
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.WriteHeader(http.StatusCreated)
+}
+
+// manifest takes what the image consists of. An index, which lists the manifests of
+// several platforms, is let pass.
+func (r *Registry) manifest(w http.ResponseWriter, q *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, maxManifest))
+	m := &Manifest{}
+	if err == nil {
+		err = json.Unmarshal(body, m)
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
+		return
+	}
+	r.mu.Lock()
+	r.manifests = append(r.manifests, m)
+	r.mu.Unlock()
+	sum := sha256.Sum256(body)
+	w.Header().Set("Location", q.URL.Path)
+	w.Header().Set("Docker-Content-Digest", "sha256:"+hex.EncodeToString(sum[:]))
+	w.WriteHeader(http.StatusCreated)
+}
+
+// take reads a part of a blob, onto disk as long as there is room.
+func (r *Registry) take(u *upload, body io.Reader) error {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := body.Read(buf)
+		u.sum.Write(buf[:n])
+		u.size += int64(n)
+		if n > 0 && !u.dropped {
+			if werr := r.keep(u, buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Registry) keep(u *upload, p []byte) error {
+	r.mu.Lock()
+	r.room -= int64(len(p))
+	full := r.room < 0
+	if full {
+		r.room += u.size
+	}
+	r.mu.Unlock()
+	if full {
+		u.drop()
+		return nil
+	}
+	return u.write(p)
+}
