@@ -40,6 +40,19 @@ type EngineOptions struct {
 	Log io.Writer
 }
 
+// inherit fills in which engine it is from the environment.
+func (o EngineOptions) inherit() EngineOptions {
+	if o.BinDir == "" {
+		o.BinDir = os.Getenv(envBin)
+	}
+	if store := os.Getenv(envStore); store != "" && o.Config["features"] == nil {
+		config := map[string]any{"features": map[string]bool{"containerd-snapshotter": store == "containerd"}}
+		maps.Copy(config, o.Config)
+		o.Config = config
+	}
+	return o
+}
+
 // Engine is a Docker engine of the lab's own, or one that the environment gave.
 // Its methods are for one goroutine at a time.
 type Engine struct {
@@ -62,6 +75,7 @@ type Engine struct {
 // root. First it clears what labs that were killed have left in the same Dir.
 // The caller must Stop it.
 func StartEngine(ctx context.Context, opts EngineOptions) (*Engine, error) {
+	opts = opts.inherit()
 	t := systemTools(opts.BinDir)
 	err := t.need("a Docker engine of the lab's own", map[string]string{
 		"dockerd": "docker.io", "containerd": "docker.io", "runc": "docker.io", "ip": "iproute2",

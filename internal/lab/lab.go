@@ -30,6 +30,11 @@ import (
 const (
 	envDocker = "MEPC_TEST_DOCKER_HOST"
 	envRedis  = "MEPC_TEST_REDIS_URL"
+
+	// envBin is the BinDir of engines that have none, and envStore the store of
+	// their images: containerd, or graphdriver.
+	envBin   = "MEPC_TEST_ENGINE_BIN"
+	envStore = "MEPC_TEST_ENGINE_STORE"
 )
 
 // Lab is an engine and a Redis.

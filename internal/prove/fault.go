@@ -147,7 +147,7 @@ func parseFault(text string) (f Fault, err error) {
 			f.Place.Run, err = strconv.Atoi(n)
 		}
 		if !isRun || err != nil || f.Place.Run < 1 {
-			return f, fmt.Errorf("%q is not rerun, rerun2, ...", run)
+			return f, fmt.Errorf("%q is neither rerun nor rerun with a number, such as rerun2", run)
 		}
 		place = rest
 	}

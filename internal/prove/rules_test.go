@@ -155,7 +155,7 @@ func TestPlansAreReadAsTheyAreWritten(t *testing.T) {
 		"docker.start#1:explodes":   `no fault is called "explodes": known are crash-after, crash-before, cut,`,
 		"docker.start:lost":         "does not say which call",
 		"docker.start#1.x:lost":     "which request",
-		"again:docker.start#1:lost": "is not rerun",
+		"again:docker.start#1:lost": "neither rerun nor",
 		"end:lost":                  "at the end there is none",
 		"docker.start#1:dies":       "take a name",
 	} {

@@ -61,7 +61,7 @@ func TestManyReloadsUnderUse(t *testing.T) {
 	}
 	dir := t.TempDir()
 	recipe, library := pair(0)
-	g := open(t, dir, map[string]string{"now/a.lua": recipe, "now/lib/v.lua": library})
+	open(t, dir, map[string]string{"now/a.lua": recipe, "now/lib/v.lua": library}) // writes the files
 	// Both files change at one moment: a link is put in another's place.
 	swap := func(v int) {
 		at := filepath.Join(dir, fmt.Sprintf("v%d", v))
@@ -85,7 +85,7 @@ func TestManyReloadsUnderUse(t *testing.T) {
 		}
 	}
 	swap(0)
-	g = open(t, filepath.Join(dir, "current"), nil)
+	g := open(t, filepath.Join(dir, "current"), nil)
 	g.watch()
 	g.when("a", has("v0"))
 	over := make(chan struct{})
