@@ -50,9 +50,12 @@ func (r *Registry) Reached() <-chan struct{} { return r.reached }
 
 // Manifest is what a push says that an image consists of.
 type Manifest struct {
-	MediaType string       `json:"mediaType"`
-	Config    Descriptor   `json:"config"`
-	Layers    []Descriptor `json:"layers"` // lowest first
+	SchemaVersion int          `json:"schemaVersion"`
+	MediaType     string       `json:"mediaType"`
+	Config        Descriptor   `json:"config"`
+	Layers        []Descriptor `json:"layers"` // lowest first
+
+	Raw []byte `json:"-"` // as it was pushed
 }
 
 // Descriptor names a blob. The size of one that was said to be there means nothing.
@@ -253,6 +256,7 @@ func (r *Registry) manifest(w http.ResponseWriter, q *http.Request) {
 		refuse(w, http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
 		return
 	}
+	m.Raw = body
 	r.mu.Lock()
 	r.manifests = append(r.manifests, m)
 	r.mu.Unlock()

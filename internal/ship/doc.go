@@ -4,7 +4,8 @@
 //
 //	Depth     how many layers of an image another image, and so its engine, has
 //	Split     one saved tar in, a partial tar out for each target
-//	Join      a partial tar of an image from its configuration and layer files
+//	Join      a partial tar of an image from its configuration and layer files;
+//	          JoinLayout the same in the form that the containerd image store takes
 //	Queue     a bounded pipe to one target, so that the slowest does not hold up the rest
 //	Gzip      compression that begins when the link turns out to be slow
 //

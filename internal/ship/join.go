@@ -5,6 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
 )
 
 // File is a file of a tar that is not in memory.
@@ -13,39 +18,87 @@ type File struct {
 	WriteTo func(io.Writer) error
 }
 
+// InMemory is a file with these bytes.
+func InMemory(b []byte) *File {
+	return &File{int64(len(b)), func(w io.Writer) error { _, err := w.Write(b); return err }}
+}
+
 // Join writes the tar of an image from its parts: its configuration, and the files of
 // its layers, lowest first. A nil one is left out, for an engine that has the layer.
 // Each may be compressed in a way that the engine knows.
 func Join(w io.Writer, name string, config []byte, layers []*File) error {
-	t := tar.NewWriter(w)
+	j := joiner{tar: tar.NewWriter(w)}
 	names := make([]string, len(layers))
-	for i := range layers {
-		names[i] = fmt.Sprintf("%d/layer.tar", i)
-	}
-	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{name}, "Layers": names}})
-	if err != nil {
-		return err
-	}
-	add := func(name string, size int64, write func(io.Writer) error) {
-		if err == nil {
-			err = t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size})
-		}
-		if err == nil {
-			err = write(t)
-		}
-	}
-	bytes := func(b []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(b); return err }
-	}
-	add("config.json", int64(len(config)), bytes(config))
+	j.add("config.json", InMemory(config))
 	for i, f := range layers {
+		names[i] = fmt.Sprintf("%d/layer.tar", i)
 		if f != nil {
-			add(names[i], f.Size, f.WriteTo)
+			j.add(names[i], f)
 		}
 	}
-	add("manifest.json", int64(len(manifest)), bytes(manifest))
-	if err != nil {
-		return err
+	j.addJSON("manifest.json", []any{map[string]any{"Config": "config.json", "RepoTags": []string{name}, "Layers": names}})
+	return j.close()
+}
+
+// JoinLayout writes an image as an OCI layout, which is what the containerd image
+// store takes without all blobs: the manifest, and of what it lists the given blobs,
+// by digest.
+func JoinLayout(w io.Writer, name string, manifest []byte, mediaType string, blobs map[string]*File) error {
+	j := joiner{tar: tar.NewWriter(w)}
+	digest := "sha256:" + sum(manifest)
+	j.addJSON("oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"})
+	j.add(blobFile(digest), InMemory(manifest))
+	for _, d := range slices.Sorted(maps.Keys(blobs)) {
+		j.add(blobFile(d), blobs[d])
 	}
-	return t.Close()
+	j.addJSON("index.json", map[string]any{"schemaVersion": 2, "manifests": []any{map[string]any{
+		"mediaType": mediaType, "digest": digest, "size": len(manifest), "annotations": annotations(name),
+	}}})
+	return j.close()
+}
+
+// blobFile is where an OCI layout has a blob.
+func blobFile(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
+
+// annotations tell the containerd image store an image's name, which it wants in full.
+func annotations(name string) map[string]string {
+	full, tag := name, ""
+	if ref, err := reference.ParseNormalizedNamed(name); err == nil {
+		full = ref.String()
+		if tagged, ok := ref.(reference.Tagged); ok {
+			tag = tagged.Tag()
+		}
+	}
+	return map[string]string{"io.containerd.image.name": full, "org.opencontainers.image.ref.name": tag}
+}
+
+// joiner writes a tar until something fails.
+type joiner struct {
+	tar *tar.Writer
+	err error
+}
+
+func (j *joiner) add(name string, f *File) {
+	if j.err == nil {
+		j.err = j.tar.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: f.Size})
+	}
+	if j.err == nil {
+		j.err = f.WriteTo(j.tar)
+	}
+}
+
+func (j *joiner) addJSON(name string, v any) {
+	b, err := json.Marshal(v)
+	if err != nil && j.err == nil {
+		j.err = err
+		return
+	}
+	j.add(name, InMemory(b))
+}
+
+func (j *joiner) close() error {
+	if j.err != nil {
+		return j.err
+	}
+	return j.tar.Close()
 }

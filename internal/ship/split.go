@@ -2,6 +2,7 @@ package ship
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -53,7 +53,7 @@ func Split(src io.Reader, img Image, parts ...*Part) error {
 	for _, p := range parts {
 		p.tar = tar.NewWriter(p.W)
 	}
-	s := splitter{img: img, parts: parts, files: layerFiles(img.Layers), buf: make([]byte, block)}
+	s := splitter{img: img, parts: parts, files: layerFiles(img.Layers), other: map[string]bool{}, buf: make([]byte, block)}
 	if err := s.run(tar.NewReader(src)); err != nil {
 		return err
 	}
@@ -68,8 +68,9 @@ func Split(src io.Reader, img Image, parts ...*Part) error {
 type splitter struct {
 	img   Image
 	parts []*Part
-	files map[string]int // the layer files whose name is known, and which layer they are
-	top   bool           // the top layer of the older layout has come
+	files map[string]int  // the layer files whose name is known, and which layer they are
+	other map[string]bool // files that were sent to all, of which the manifest says later which are layers
+	top   bool            // the top layer of the older layout has come
 	buf   []byte
 }
 
@@ -83,7 +84,7 @@ func layerFiles(diffIDs []string) map[string]int {
 			parent = LegacyDir(chain, parent, nil)
 			files[parent+"/layer.tar"] = i
 		}
-		files["blobs/sha256/"+strings.TrimPrefix(diffIDs[i], "sha256:")] = i
+		files[blobFile(diffIDs[i])] = i
 	}
 	return files
 }
@@ -117,11 +118,14 @@ func (s *splitter) run(src *tar.Reader) error {
 		case name == "manifest.json":
 			manifest = true
 			err = s.manifest(src)
+		case name == "index.json":
+			err = s.index(src)
 		case isLayer:
 			err = s.layer(h, layer, src)
 		case name == "repositories", legacy != nil && legacy[1] != "layer.tar":
 			// names that we give ourselves, and what engines before 1.10 read
 		default:
+			s.other[name] = true
 			err = s.send(h, src, s.parts)
 		}
 		if err != nil {
@@ -157,6 +161,15 @@ func (s *splitter) manifest(src io.Reader) error {
 	if len(images) != 1 {
 		return fmt.Errorf("its manifest.json has %d images", len(images))
 	}
+	var layers []string
+	if err := json.Unmarshal(images[0]["Layers"], &layers); err != nil {
+		return fmt.Errorf("its manifest.json: %w", err)
+	}
+	for _, name := range layers {
+		if s.other[path.Clean(name)] {
+			s.each(s.parts, func(p *Part) error { p.Layers++; return nil })
+		}
+	}
 	names := []string{}
 	if s.img.Name != "" {
 		names = append(names, s.img.Name)
@@ -165,11 +178,38 @@ func (s *splitter) manifest(src io.Reader) error {
 	if images[0]["RepoTags"], err = json.Marshal(names); err != nil {
 		return err
 	}
-	b, err := json.Marshal(images)
+	return s.sendJSON("manifest.json", images)
+}
+
+// index sends the index of an OCI layout, by which the containerd image store knows
+// the image, with the image's name in this shipment.
+func (s *splitter) index(src io.Reader) error {
+	var index map[string]json.RawMessage
+	var images []map[string]any
+	err := json.NewDecoder(io.LimitReader(src, maxManifest)).Decode(&index)
+	if err == nil {
+		err = json.Unmarshal(index["manifests"], &images)
+	}
+	if err != nil {
+		return fmt.Errorf("its index.json: %w", err)
+	}
+	for _, i := range images {
+		if delete(i, "annotations"); s.img.Name != "" {
+			i["annotations"] = annotations(s.img.Name)
+		}
+	}
+	if index["manifests"], err = json.Marshal(images); err != nil {
+		return err
+	}
+	return s.sendJSON("index.json", index)
+}
+
+func (s *splitter) sendJSON(name string, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return s.send(&tar.Header{Name: "manifest.json", Mode: 0o644, Size: int64(len(b)), Typeflag: tar.TypeReg}, strings.NewReader(string(b)), s.parts)
+	return s.send(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(b)), Typeflag: tar.TypeReg}, bytes.NewReader(b), s.parts)
 }
 
 // send copies one file to the parts.

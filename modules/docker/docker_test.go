@@ -18,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
+// packed reports whether the lab's engines keep layers compressed.
+func packed() bool { return os.Getenv("MEPC_TEST_ENGINE_STORE") == "containerd" }
+
 // bench runs recipes against one engine.
 type bench struct {
 	t      *testing.T

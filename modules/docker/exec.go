@@ -151,7 +151,7 @@ func execFailed(a *execArgs, out *Executed) error {
 		text = strings.TrimSpace(out.Stdout)
 	}
 	switch {
-	case out.ExitCode == 126 && strings.Contains(out.Stdout+out.Stderr, "OCI runtime exec failed"):
+	case (out.ExitCode == 126 || out.ExitCode == 127) && strings.Contains(out.Stdout+out.Stderr, "OCI runtime exec failed"):
 		f.Kind, f.Message = failure.Invalid, fmt.Sprintf("%s cannot be run in %s", a.Cmd[0], a.Container)
 		f.Hint = "is the program in the image, and may it be executed?"
 	case text == "":

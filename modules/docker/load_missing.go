@@ -51,6 +51,9 @@ func (e *Engine) loadMissing(ctx context.Context, a *loadArgs) (*Loaded, error) 
 		effect.Unaltered(ctx)
 		return got, nil
 	}
+	if packs, err := e.packs(ctx); err != nil || packs {
+		return nil, err // what it has cannot be told from the layers' digests
+	}
 	if f, err = open(); err != nil {
 		return nil, fileFailed(err, "read")
 	}

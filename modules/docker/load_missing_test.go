@@ -33,7 +33,7 @@ func TestAnArchiveIsLoadedWithoutWhatIsThere(t *testing.T) {
 		t.Error(got)
 	}
 	for _, ev := range b.events.all {
-		if ev.Result != nil && ev.Op.Name == "docker.load" && ev.Result.Outcome == "ok" && !strings.Contains(ev.Result.Summary, "MB of it was there") {
+		if !packed() && ev.Result != nil && ev.Op.Name == "docker.load" && ev.Result.Outcome == "ok" && !strings.Contains(ev.Result.Summary, "MB of it was there") {
 			t.Errorf("all of it was sent: %s", ev.Result.Summary)
 		}
 	}

@@ -99,6 +99,10 @@ func (e *Engine) push(ctx context.Context, a *pushArgs) (*Pushed, error) {
 		return follow(body, func(msg *message) {
 			m.layer(msg)
 			var aux struct{ Digest string }
+			// With the containerd image store it is only said in words.
+			if _, digest, ok := strings.Cut(msg.Status, ": digest: "); ok {
+				out.Digest, _, _ = strings.Cut(digest, " ")
+			}
 			if len(msg.Aux) > 0 && json.Unmarshal(msg.Aux, &aux) == nil && aux.Digest != "" {
 				out.Digest = aux.Digest
 			}

@@ -148,7 +148,7 @@ func TestAnImageIsPushedAndPulled(t *testing.T) {
 			bytes = max(bytes, ev.Progress.Current)
 		}
 	}
-	if bytes < 1<<20 {
+	if bytes < 1<<20 && !packed() { // which says nothing of a blob that goes quickly
 		t.Errorf("the push showed %d bytes", bytes)
 	}
 

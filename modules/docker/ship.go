@@ -116,6 +116,7 @@ type target struct {
 	same    bool   // the image was there, by its name
 	ref     string // what the image is found by once it is loaded; empty: it is not there
 	have    int    // so many of its layers are there
+	layout  bool   // it keeps images in containerd, and takes parts as OCI layouts
 	whole   string // why all of it is sent
 	doubt   error  // why a partial image was not taken
 	machine string // the engine's own ID and host name

@@ -3,18 +3,14 @@ package docker
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mepc/mepc-run/internal/registry"
 	"github.com/mepc/mepc-run/internal/ship"
@@ -24,8 +20,6 @@ const (
 	// pushRoom is how much of what an engine pushes unasked is kept: the layers that
 	// it never pushed before, among which may be those that are wanted.
 	pushRoom = 64 << 20
-	// pushReach is how long an engine may take to reach this process.
-	pushReach = 10 * time.Second
 	// pushShare is which part of an image is pushed rather than saved: to compress a
 	// layer takes about as long as to save four times as much.
 	pushShare = 4
@@ -41,7 +35,10 @@ func (s *shipment) pushable(ctx context.Context, group []*target) bool {
 	if s.a.Via == "save" || s.name == "" || len(group) == 0 || !nearby(s.from.Endpoint()) || s.from.world.Rehearsed() {
 		return false
 	}
-	if slices.ContainsFunc(group, func(t *target) bool { return t.whole != "" }) {
+	// The manifest of an engine with a store of its own tells no sizes of what it does
+	// not send; an index has more than one manifest.
+	layout := s.src.Descriptor != nil && s.src.Descriptor.MediaType != ocispec.MediaTypeImageIndex
+	if slices.ContainsFunc(group, func(t *target) bool { return t.whole != "" || t.layout && !layout }) {
 		return false
 	}
 	if s.a.Via == "push" {
@@ -89,25 +86,31 @@ func (s *shipment) pushed(ctx context.Context, group []*target) bool {
 	if !s.pushable(ctx, group) {
 		return false
 	}
-	r := registry.New()
-	defer r.Close()
-	manifest, config, err := s.collect(ctx, r, group)
-	if err != nil {
-		s.unpushed = err
-		return false
-	}
 	sizes, err := s.layerSizes(ctx)
-	if err != nil {
-		s.unpushed = err
-		return false
+	if err == nil {
+		err = s.from.gather(ctx, s.src, s.name, s.sent, func(g *gathering) error {
+			manifest, config, err := s.collect(ctx, g, group)
+			if err == nil {
+				s.hand(ctx, g, group, manifest, config, sizes)
+			}
+			return err
+		})
 	}
+	s.unpushed = err
+	return err == nil
+}
+
+// hand sends the group what was gathered, each target what it lacks.
+func (s *shipment) hand(ctx context.Context, g *gathering, group []*target, manifest *registry.Manifest, config []byte, sizes []int64) {
 	var sending sync.WaitGroup
 	var bytes int64
 	for _, t := range group {
 		layers := make([]*ship.File, len(manifest.Layers))
+		blobs := map[string]*ship.File{manifest.Config.Digest: ship.InMemory(config)}
 		for i, d := range manifest.Layers {
-			if size, kept := r.Size(d.Digest); kept && slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) {
-				layers[i] = &ship.File{Size: size, WriteTo: func(w io.Writer) error { return r.Copy(w, d.Digest) }}
+			if size, kept := g.Size(d.Digest); kept && slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) {
+				layers[i] = &ship.File{Size: size, WriteTo: func(w io.Writer) error { return g.Copy(w, d.Digest) }}
+				blobs[d.Digest] = layers[i]
 				t.layers++
 				bytes += size
 			} else {
@@ -115,7 +118,11 @@ func (s *shipment) pushed(ctx context.Context, group []*target) bool {
 			}
 		}
 		l := newLane(ctx, t, s.a.Patience)
-		sending.Go(func() { l.end(nil, ship.Join(io.MultiWriter(l.in, s.sent), s.name, config, layers)) })
+		join := func(w io.Writer) error { return ship.Join(w, s.name, config, layers) }
+		if t.layout {
+			join = func(w io.Writer) error { return ship.JoinLayout(w, s.name, manifest.Raw, manifest.MediaType, blobs) }
+		}
+		sending.Go(func() { l.end(nil, join(io.MultiWriter(l.in, s.sent))) })
 		sending.Go(func() {
 			s.load(l)
 			t.bytes += l.queue.Bytes()
@@ -123,46 +130,24 @@ func (s *shipment) pushed(ctx context.Context, group []*target) bool {
 	}
 	s.sent.expect(bytes)
 	sending.Wait()
-	return true
 }
 
 // lacks are the layers that a target has not.
 func (s *shipment) lacks(t *target) []string { return s.src.RootFS.Layers[t.have:] }
 
-// collect has the image pushed until the registry has all that the group lacks.
-func (s *shipment) collect(ctx context.Context, r *registry.Registry, group []*target) (*registry.Manifest, []byte, error) {
-	l, err := s.from.world.Listen(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	server := &http.Server{Handler: r, ReadHeaderTimeout: pushReach, ErrorLog: log.New(io.Discard, "", 0)}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(l) }) // ends with Close
-	defer serving.Wait()
-	defer server.Close()
-
-	name := l.Addr().String() + "/" + s.name
-	if err := s.from.name(ctx, s.src.ID, name); err != nil {
-		return nil, nil, err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-		defer cancel()
-		_ = s.from.untag(ctx, name) // a name that is left is taken over by the next shipment
-	}()
+// collect has the image pushed until the registry has all that the group lacks, and
+// returns what the image consists of, and its configuration.
+func (s *shipment) collect(ctx context.Context, g *gathering, group []*target) (*registry.Manifest, []byte, error) {
 	room, wanted := int64(pushRoom), []string{s.src.ID}
 	for range pushes {
-		r.Want(room, wanted...)
-		if err := s.pushTo(ctx, r, name); err != nil {
+		g.Want(room, wanted...)
+		m, err := g.push(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
-		m := r.Manifest(len(s.src.RootFS.Layers))
-		if m == nil {
-			return nil, nil, errors.New("what it pushed is not the image")
-		}
-		if wanted = s.missing(r, m, group); len(wanted) == 0 {
+		if wanted = s.missing(g, m, group); len(wanted) == 0 {
 			var config bytes.Buffer
-			err := r.Copy(&config, m.Config.Digest)
+			err := g.Copy(&config, m.Config.Digest)
 			return m, config.Bytes(), err
 		}
 		room = s.src.Size + pushRoom
@@ -171,46 +156,15 @@ func (s *shipment) collect(ctx context.Context, r *registry.Registry, group []*t
 }
 
 // missing are the blobs that someone lacks and the registry has not.
-func (s *shipment) missing(r *registry.Registry, m *registry.Manifest, group []*target) (digests []string) {
-	if _, ok := r.Size(m.Config.Digest); !ok {
+func (s *shipment) missing(g *gathering, m *registry.Manifest, group []*target) (digests []string) {
+	if _, ok := g.Size(m.Config.Digest); !ok {
 		digests = append(digests, m.Config.Digest)
 	}
 	for i, d := range m.Layers {
 		lacking := func(t *target) bool { return slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) }
-		if _, ok := r.Size(d.Digest); !ok && slices.ContainsFunc(group, lacking) {
+		if _, ok := g.Size(d.Digest); !ok && slices.ContainsFunc(group, lacking) {
 			digests = append(digests, d.Digest)
 		}
 	}
 	return digests
-}
-
-// pushTo pushes once. An engine that does not reach the registry is not waited for.
-func (s *shipment) pushTo(ctx context.Context, r *registry.Registry, name string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		late, stop := context.WithTimeout(ctx, pushReach)
-		defer stop()
-		select {
-		case <-r.Reached():
-		case <-late.Done():
-			cancel(errors.New("it does not reach this process"))
-		}
-	}()
-	err := s.from.change(ctx, func(ctx context.Context, c *client.Client) error {
-		body, err := c.ImagePush(ctx, name, image.PushOptions{RegistryAuth: noAuth})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		return follow(body, func(msg *message) {
-			if msg.Status == "Pushing" {
-				s.sent.text("the source compresses what it never pushed before")
-			}
-		})
-	}, nil)
-	if err != nil && context.Cause(ctx) != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }

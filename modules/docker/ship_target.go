@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
 	"golang.org/x/sync/errgroup"
@@ -113,8 +114,10 @@ func (s *shipment) look(ctx context.Context, t *target) (err error) {
 		return err
 	}
 	if containerdStore(&info) {
-		t.whole = "its image store takes no image without all layers"
-		return s.room(&info)
+		t.layout = true
+		if t.whole, err = s.refusesParts(ctx, t); err != nil || t.whole != "" {
+			return errors.Join(err, s.room(&info))
+		}
 	}
 	there, err = t.inspectImage(ctx, s.src.ID)
 	switch {
@@ -207,6 +210,65 @@ func (s *shipment) room(info *system.Info) error {
 	return nil
 }
 
+// The APIs of engines that save an image as an OCI layout, too (25), and that say
+// whether all of an image is there (28).
+const (
+	savesLayouts = "1.44"
+	saysComplete = "1.48"
+)
+
+// refusesParts says why an engine with the containerd image store is to be sent all of
+// an image; empty: it is not.
+func (s *shipment) refusesParts(ctx context.Context, t *target) (string, error) {
+	from, err := s.from.api(ctx)
+	if err != nil {
+		return "", at(s.from, err)
+	}
+	to, err := t.api(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case versions.LessThan(from, savesLayouts):
+		return "it keeps images in containerd, and the source is older than version 25", nil
+	case versions.LessThan(to, saysComplete):
+		return "it keeps images in containerd, and is older than version 28", nil
+	}
+	return "", nil
+}
+
+// api returns the version of the API that is spoken with the engine.
+func (e *Engine) api(ctx context.Context) (version string, err error) {
+	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
+		c.NegotiateAPIVersion(ctx)
+		version = c.ClientVersion()
+		return nil
+	})
+	return version, err
+}
+
+// complete reports whether an engine with the containerd image store has all of an
+// image. One may run that lacks what it was unpacked from, and cannot be saved.
+func (e *Engine) complete(ctx context.Context, ref string) (is bool, err error) {
+	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
+		i, err := c.ImageInspect(ctx, ref, client.ImageInspectWithManifests(true))
+		for _, m := range i.Manifests {
+			is = is || m.Available && m.Kind == image.ManifestKindImage
+		}
+		return err
+	})
+	return is, err
+}
+
+// packs reports whether an engine has the containerd image store.
+func (e *Engine) packs(ctx context.Context) (is bool, err error) {
+	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
+		info, err := c.Info(ctx)
+		is = containerdStore(&info)
+		return err
+	})
+	return is, err
+}
+
 func containerdStore(info *system.Info) bool {
 	return slices.ContainsFunc(info.DriverStatus, func(kv [2]string) bool {
 		return kv[0] == "driver-type" && kv[1] == "io.containerd.snapshotter.v1"
@@ -249,6 +311,15 @@ func (s *shipment) tried(ctx context.Context, t *target) error {
 	}
 	if !slices.Equal(now.RootFS.Layers, s.src.RootFS.Layers) {
 		return failure.New(failure.Refused, "the image has %d layers there, and %d here", len(now.RootFS.Layers), len(s.src.RootFS.Layers))
+	}
+	if t.layout && t.whole == "" {
+		is, err := t.complete(ctx, t.ref)
+		if err == nil && !is {
+			err = failure.New(failure.Refused, "the image lacks layers there")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if !s.a.Verify {
 		return nil

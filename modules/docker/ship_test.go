@@ -130,7 +130,11 @@ func TestWhereAPushFailsTheImageIsSaved(t *testing.T) {
 			local left = #docker.images{reference = "127.*/mepc-run/*"}
 			to:remove_image("mepc/shipped:2")
 			return {via = s.via, layers = s.engines[1].layers, left = left}`)
-		if diff := cmp.Diff(map[string]any{"via": "save", "layers": 1.0, "left": 0.0}, got); diff != "" {
+		layers := 1.0
+		if packed() { // a saved layer is known by its digest only where it is not compressed
+			layers = 2
+		}
+		if diff := cmp.Diff(map[string]any{"via": "save", "layers": layers, "left": 0.0}, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", why, diff)
 		}
 		notes := ""

@@ -120,7 +120,7 @@ func TestCommitMakesAnImageOfAContainer(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	b.fail(failure.Invalid, `docker.commit(P.app, P.image .. ":1", {changes = {"RUN x y"}})`, "run is not a valid change command")
+	b.fail(failure.Invalid, `docker.commit(P.app, P.image .. ":1", {changes = {"RUN x y"}})`, "is not a valid change command")
 }
 
 func TestLogsAreFollowedUntilATextComesOrTheTimeIsUp(t *testing.T) {
