@@ -135,6 +135,9 @@ func (c conformanceCase) lines() []string {
 // TestTheSimulatedWorldAnswersAsTheRealOne runs the corpus in both and compares
 // every answer.
 func TestTheSimulatedWorldAnswersAsTheRealOne(t *testing.T) {
+	if store := os.Getenv("MEPC_TEST_ENGINE_STORE"); store != "" {
+		t.Skip("for Debian's engine; TestAModernEngineAnswersWithTheSameStatus is for this one")
+	}
 	ours, theirs := simulated(t), real(t)
 	said := map[string][]string{}
 	for n, c := range corpus {
