@@ -1,5 +1,6 @@
 # make demo    play the talk on a real engine and Redis
 # make test    everything, with a real engine and Redis
+# make test-modern   what talks to an engine, with a current one that it builds (ten minutes, once)
 # make check   the quick loop: format, vet, staticcheck, unit tests
 # make prove   the recipes against every fault at each step, and every two (PLANS=0 for all)
 # make matrix  every fault to every effect on a real engine and Redis, kills and crowds by the hundred
@@ -15,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # A program with the race detector sleeps a second before it exits; the tests start hundreds.
 export GORACE ?= atexit_sleep_ms=20
 
-.PHONY: build demo test check bench prove matrix fuzz deps clean
+.PHONY: build demo test test-modern check bench prove matrix fuzz deps clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/mepc-run ./cmd/mepc-run
@@ -31,6 +32,15 @@ test: deps build
 	$(GO) vet ./...
 	$(GO) build -race ./...
 	$(GO) test -race -p 1 -timeout 15m ./...
+
+# Both stores for images: containerd is the default of new installations since version 29.
+MODERN ?= $(CURDIR)/bin/engine
+test-modern: deps build
+	scripts/modern-engine.sh $(MODERN)
+	set -e; for store in containerd graphdriver; do \
+		echo "== image store: $$store"; \
+		MEPC_TEST_ENGINE_BIN=$(MODERN) MEPC_TEST_ENGINE_STORE=$$store $(GO) test -p 1 -timeout 30m ./modules/docker ./internal/sim ./e2e; \
+	done
 
 check:
 	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -d . | head -50; exit 1; }

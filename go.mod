@@ -32,6 +32,8 @@ require (
 	golang.org/x/term v0.47.0
 )
 
+require github.com/klauspost/compress v1.20.4
+
 require (
 	github.com/Microsoft/go-winio v0.4.21 // indirect
 	github.com/VividCortex/ewma v1.2.0 // indirect

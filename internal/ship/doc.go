@@ -7,6 +7,7 @@
 //	Join      a partial tar of an image from its configuration and layer files;
 //	          JoinLayout the same in the form that the containerd image store takes
 //	Queue     a bounded pipe to one target, so that the slowest does not hold up the rest
+//	NewZstd   compression with zstd
 //	Gzip      compression that begins when the link turns out to be slow
 //
 // Why a tar without layer files loads: an engine with the classic image store looks

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 )
 
 const (
@@ -27,6 +30,7 @@ func saved(t testing.TB, older bool) []byte {
 		{"config.json", "{}"},
 		{"manifest.json", `[{"Config":"config.json","RepoTags":["mepc/app:1.1"],"Layers":[]}]`},
 		{"oci-layout", "{}"},
+		{"index.json", `{"schemaVersion":2,"manifests":[{"digest":"sha256:cc","annotations":{"io.containerd.image.name":"docker.io/mepc/app:1.1"}}]}`},
 	}
 	if older {
 		dir := LegacyDir(base, "", nil)
@@ -90,6 +94,9 @@ func TestEachPartHasWhatItsTargetLacks(t *testing.T) {
 		}
 		for _, b := range []*bytes.Buffer{&whole, &part} {
 			files := held(t, b.Bytes())
+			if !strings.Contains(files["index.json"], `"io.containerd.image.name":"docker.io/library/tmp:1"`) || strings.Contains(files["index.json"], "mepc/app") {
+				t.Errorf("the containerd image store learns the name from %s", files["index.json"])
+			}
 			if !strings.Contains(files["manifest.json"], `"RepoTags":["tmp:1"]`) || files["config.json"] == "" || files["repositories"] != "" || hasBase(files) != (b == &whole) {
 				t.Errorf("older %t: %q", older, files)
 			}
@@ -212,4 +219,64 @@ func FuzzSplit(f *testing.F) {
 			t.Errorf("a part without a manifest: %q", files)
 		}
 	})
+}
+
+func TestZstdIsUnpackedToWhatWasPacked(t *testing.T) {
+	t.Parallel()
+	want := bytes.Repeat([]byte("what compresses well, "), 100_000)
+	var packed bytes.Buffer
+	z := NewZstd(&packed)
+	if _, err := z.Write(want); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := zstd.NewReader(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n := packed.Len(); n > len(want)/10 {
+		t.Errorf("%d bytes are packed in %d", len(want), n)
+	}
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestAnImageIsJoinedForEitherStore(t *testing.T) {
+	t.Parallel()
+	config, layer := []byte(`{"rootfs": {}}`), InMemory([]byte("layer"))
+	files := func(write func(io.Writer) error) map[string]string {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		return held(t, b.Bytes())
+	}
+	got := files(func(w io.Writer) error { return Join(w, "a/b:1", config, []*File{nil, layer}) })
+	want := map[string]string{
+		"config.json": string(config), "1/layer.tar": "layer",
+		"manifest.json": `[{"Config":"config.json","Layers":["0/layer.tar","1/layer.tar"],"RepoTags":["a/b:1"]}]`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	got = files(func(w io.Writer) error {
+		return JoinLayout(w, "a/b:1", []byte("{}"), "type", map[string]*File{"sha256:cc": InMemory(config), "sha256:11": layer})
+	})
+	want = map[string]string{
+		"oci-layout": `{"imageLayoutVersion":"1.0.0"}`, "blobs/sha256/cc": string(config), "blobs/sha256/11": "layer",
+		"blobs/sha256/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a": "{}",
+		"index.json": `{"manifests":[{"annotations":{"io.containerd.image.name":"docker.io/a/b:1","org.opencontainers.image.ref.name":"1"},` +
+			`"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"type","size":2}],"schemaVersion":2}`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	failing := &File{Size: 5, WriteTo: func(io.Writer) error { return io.ErrUnexpectedEOF }}
+	if err := Join(io.Discard, "a/b:1", config, []*File{failing}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a layer that cannot be read: %v", err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -170,6 +171,9 @@ func without(t *testing.T, tarball []byte, text string) []byte {
 }
 
 func TestARealEngineLoadsWhatIsSaved(t *testing.T) {
+	if os.Getenv("MEPC_TEST_ENGINE_STORE") != "" {
+		t.Skip("a simulated engine saves as Debian's does")
+	}
 	l := lab.ForTest(t)
 	real, err := l.Engine.Client()
 	if err != nil {

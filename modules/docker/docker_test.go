@@ -21,6 +21,9 @@ func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 // packed reports whether the lab's engines keep layers compressed.
 func packed() bool { return os.Getenv("MEPC_TEST_ENGINE_STORE") == "containerd" }
 
+// modern reports whether they are newer than Debian's.
+func modern() bool { return os.Getenv("MEPC_TEST_ENGINE_BIN") != "" }
+
 // bench runs recipes against one engine.
 type bench struct {
 	t      *testing.T

@@ -221,10 +221,8 @@ func (e *Engine) info(ctx context.Context, _ *runtime.None) (i Info, err error) 
 			ID: got.ID, Name: got.Name, Version: got.ServerVersion, Containers: got.Containers, Running: got.ContainersRunning,
 			Images: got.Images, Store: "graphdriver", CPUs: got.NCPU, Memory: runtime.Size(got.MemTotal),
 		}
-		for _, kv := range got.DriverStatus {
-			if kv[0] == "driver-type" && kv[1] == "io.containerd.snapshotter.v1" {
-				i.Store = "containerd"
-			}
+		if containerdStore(&got) {
+			i.Store = "containerd"
 		}
 		return err
 	})

@@ -43,7 +43,7 @@ type shipArgs struct {
 	From        *Engine       `lua:"from" doc:"the engine that has it; the one that the function is called on when not given"`
 	To          []*Engine     `lua:"to,required" doc:"the engines to bring it to: one, or a list"`
 	Concurrency int           `lua:"concurrency" default:"16" min:"1" max:"64" doc:"to how many at a time; for more of them the source saves the image again"`
-	Compress    string        `lua:"compress" default:"auto" enum:"auto|none|gzip" doc:"auto compresses what goes over a link that turns out to be slow"`
+	Compress    string        `lua:"compress" default:"auto" enum:"auto|none|gzip|zstd" doc:"auto compresses with gzip what goes over a link that turns out to be slow; zstd is better, and engines know it from version 23 on; what is pushed is compressed by the source"`
 	Via         string        `lua:"via" default:"auto" enum:"auto|push|save" doc:"push: the source pushes the missing layers to this process, and compresses what it never pushed before; save: it saves all layers, and what is there is dropped; auto pushes a small part of an image"`
 	Verify      bool          `lua:"verify" default:"true" doc:"create a container from the image, and remove it, before the image gets its name"`
 	AnyPlatform bool          `lua:"any_platform" doc:"bring it to an engine of another architecture, too: one that emulates the image's"`

@@ -29,7 +29,7 @@ type lane struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	in     io.Writer
-	gzip   *ship.Gzip // nil: nothing is packed
+	packer io.WriteCloser // nil: nothing is packed
 	queue  *ship.Queue
 }
 
@@ -44,13 +44,15 @@ func newLane(ctx context.Context, t *target, patience time.Duration) *lane {
 func (l *lane) pack(compress string, now func() time.Time) {
 	switch {
 	case compress == "gzip":
-		l.gzip = ship.NewGzip(l.queue)
+		l.packer = ship.NewGzip(l.queue)
+	case compress == "zstd":
+		l.packer = ship.NewZstd(l.queue)
 	case compress == "auto" && !nearby(l.to.Endpoint()):
-		l.gzip = ship.NewAutoGzip(l.queue, now)
+		l.packer = ship.NewAutoGzip(l.queue, now)
 	default:
 		return
 	}
-	l.in = l.gzip
+	l.in = l.packer
 }
 
 // nearby reports whether an engine is on this machine.
@@ -65,8 +67,8 @@ func nearby(endpoint string) bool {
 
 // end closes the lane, after the source or the lane itself has failed, or neither.
 func (l *lane) end(source, own error) {
-	if l.gzip != nil && source == nil && own == nil {
-		own = l.gzip.Close()
+	if l.packer != nil && source == nil && own == nil {
+		own = l.packer.Close()
 	}
 	switch {
 	case source != nil:
@@ -111,6 +113,9 @@ func (s *shipment) look(ctx context.Context, t *target) (err error) {
 	}
 	t.machine = info.ID + " " + info.Name
 	if err := s.fits(&info); err != nil {
+		return err
+	}
+	if err := s.unpacks(ctx, t); err != nil {
 		return err
 	}
 	if containerdStore(&info) {
@@ -210,9 +215,10 @@ func (s *shipment) room(info *system.Info) error {
 	return nil
 }
 
-// The APIs of engines that save an image as an OCI layout, too (25), and that say
-// whether all of an image is there (28).
+// The APIs of engines that know zstd (23), that save an image as an OCI layout, too
+// (25), and that say whether all of an image is there (28).
 const (
+	knowsZstd    = "1.42"
 	savesLayouts = "1.44"
 	saysComplete = "1.48"
 )
@@ -234,6 +240,18 @@ func (s *shipment) refusesParts(ctx context.Context, t *target) (string, error) 
 		return "it keeps images in containerd, and is older than version 28", nil
 	}
 	return "", nil
+}
+
+// unpacks refuses a compression that the target does not know.
+func (s *shipment) unpacks(ctx context.Context, t *target) error {
+	if s.a.Compress != "zstd" {
+		return nil
+	}
+	api, err := t.api(ctx)
+	if err == nil && versions.LessThan(api, knowsZstd) {
+		return failure.New(failure.Invalid, "it is older than version 23, and knows no zstd").WithHint(`compress="gzip" is known everywhere`)
+	}
+	return err
 }
 
 // api returns the version of the API that is spoken with the engine.

@@ -50,9 +50,15 @@ func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
 	b := labBench(t)
 	target(t, b)
 	layered(t, b)
+	b.params["compress"] = "gzip"
+	if modern() {
+		b.params["compress"] = "zstd"
+	} else {
+		b.fail(failure.Invalid, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.to), compress = "zstd"}`, "it is older than version 23, and knows no zstd", `compress="gzip"`)
+	}
 	got := b.run(`
 		local to = docker.connect(P.to)
-		local first = docker.ship{image = "mepc/shipped:1", to = to, compress = "gzip"}
+		local first = docker.ship{image = "mepc/shipped:1", to = to, compress = P.compress, via = "save"}
 		local second = docker.ship{image = "mepc/shipped:2", to = {to}}
 		local again = docker.ship{image = "mepc/shipped:2", to = to}
 		local id = docker.image("mepc/shipped:2").id
