@@ -19,7 +19,7 @@ local traffic = require("lib.traffic")
 local declared = deployment.params{
   engines  = {type = "list", required = true, doc = "the engines and the addresses that routers reach them by: ssh://deploy@10.0.0.11=10.0.0.11"},
   limit    = {type = "integer", default = 8, min = 1, max = 100, doc = "on how many engines to work at a time"},
-  compress = {type = "enum", values = {"auto", "none", "gzip"}, default = "auto", doc = "whether what is shipped is compressed"},
+  compress = {type = "enum", values = {"auto", "none", "gzip", "zstd"}, default = "auto", doc = "whether what is shipped is compressed"},
 }
 declared.advertise = nil -- each engine has its own
 local p = params(declared)

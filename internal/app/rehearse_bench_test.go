@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +44,40 @@ func BenchmarkRehearseBluegreen(b *testing.B) {
 			b.Fatal(err, s.failed)
 		}
 		if p.Summary.Add != 1 || p.Summary.Change != 2 {
+			b.Fatalf("%+v", p.Summary)
+		}
+		m.end()
+	}
+	m.report()
+}
+
+// BenchmarkRehearseFleet is a deployment to a hundred engines: from the plan's view,
+// shipped to, started on, switched to at once, and the old release stopped on each.
+func BenchmarkRehearseFleet(b *testing.B) {
+	const hosts = 100
+	image := sim.Image{Ref: "mepc/app:1.1", Expose: []string{"8080"}, Layers: []sim.Layer{{DiffID: "sha256:" + strings.Repeat("a", 64), Size: 1_000_000}}}
+	state := &sim.State{
+		Format:  sim.Format,
+		Engines: []sim.EngineState{{Name: "unix:///var/run/docker.sock", Host: "127.0.0.1", Images: []sim.Image{image}}},
+	}
+	var engines []any
+	for i := range hosts {
+		ip := fmt.Sprintf("10.0.0.%d", i+1)
+		state.Engines = append(state.Engines, sim.EngineState{Name: "ssh://deploy@" + ip, Host: ip})
+		engines = append(engines, "ssh://deploy@"+ip+"="+ip)
+	}
+	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
+	c.flags.groups()
+	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	m := newMeasure(b)
+	for b.Loop() {
+		m.begin()
+		s := &stage{command: c, name: "fleet", params: map[string]any{"image": "mepc/app:1.1", "engines": engines}, source: "bench", state: state}
+		p, err := s.play(b.Context())
+		if err != nil || s.failed != nil {
+			b.Fatal(err, s.failed)
+		}
+		if p.Summary.Add != 2*hosts+1 { // an image and a container each, and the list
 			b.Fatalf("%+v", p.Summary)
 		}
 		m.end()
