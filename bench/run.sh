@@ -38,6 +38,7 @@ done <<-EOF
 	Shell 5
 	Ship 6
 	Reship 3
+	FanOut 1
 	Append 6
 	Stream 3
 	RedeployUnderLoad 50

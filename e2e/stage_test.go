@@ -31,7 +31,7 @@ type stage struct {
 	t      *testing.T
 	app    string
 	engine *client.Client
-	store  *redis.Client
+	store  redis.UniversalClient
 
 	docker, redis string // where mepc-run finds them
 	router, admin string // URLs
@@ -59,7 +59,11 @@ func newStage(t *testing.T, l *lab.Lab) *stage {
 			t.Fatal(err)
 		}
 	}
-	s.startRouter(l)
+	store, err := l.Redis.Client() // the router's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.startRouter(store)
 	return s
 }
 
@@ -85,12 +89,9 @@ func own(t *testing.T, opts lab.Options) (*stage, *lab.Lab) {
 
 func (s *stage) image(version string) string { return s.app + "/app:" + version }
 
-func (s *stage) startRouter(l *lab.Lab) {
+// startRouter puts a router before the app. It closes store at the end.
+func (s *stage) startRouter(store redis.UniversalClient) {
 	s.t.Helper()
-	store, err := l.Redis.Client()
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	r, err := router.New(router.Config{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Redis: store})
 	if err != nil {
 		s.t.Fatal(err)

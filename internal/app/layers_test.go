@@ -18,7 +18,7 @@ const module = "github.com/mepc/mepc-run/"
 var floors = map[string]int{
 	"internal/clock": 0, "internal/failure": 0, "recipes": 0, "demo/sample": 0,
 	"internal/effect": 1, "internal/watch": 1, "internal/registry": 1, "internal/ship": 1, "internal/sim": 2, "internal/engine": 3, "internal/report": 2, "internal/journal": 2, "internal/queue": 3, "internal/lock": 2,
-	"internal/certificate": 1, "internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
+	"internal/certificate": 1, "internal/keys": 1, "internal/router": 2, "internal/sandbox/pattern": 1, "internal/sandbox": 2,
 	"internal/lab": 2, "internal/plan": 3,
 	"runtime":            3,
 	"internal/reference": 4, "internal/guard": 4, "internal/undo": 4, "internal/rehearsal": 4, "internal/prove": 4,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/keys"
 )
 
 // harmless are the signals that processes take for something else than their end.
@@ -98,18 +99,20 @@ func (g *Guard) routed(ctx context.Context, op *effect.Op, c *container.InspectR
 // routes returns the backends of each host.
 func routes(ctx context.Context, store redis.UniversalClient) (map[string][]string, error) {
 	all := map[string][]string{}
-	scan := store.Scan(ctx, 0, prefix+"*", 1000).Iterator()
-	for scan.Next(ctx) {
-		list, err := store.LRange(ctx, scan.Val(), 1, -1).Result()
+	for key, err := range keys.Match(ctx, store, prefix+"*") {
+		if err != nil {
+			return all, err
+		}
+		list, err := store.LRange(ctx, key, 1, -1).Result()
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			continue // no router's
 		}
 		if err != nil {
 			return all, err
 		}
-		all[strings.TrimPrefix(scan.Val(), prefix)] = list
+		all[strings.TrimPrefix(key, prefix)] = list
 	}
-	return all, scan.Err()
+	return all, nil
 }
 
 const prefix = "frontend:"

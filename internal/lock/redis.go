@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/keys"
 )
 
 // Key is where app's lock is.
@@ -200,11 +201,13 @@ func (r *Redis) Apps(ctx context.Context) ([]string, error) {
 	defer cancel()
 	var apps []string
 	prefix, suffix := Key("")[:len(Key(""))-1], "}"
-	scan := r.client.Scan(ctx, 0, prefix+"*", 1000).Iterator()
-	for scan.Next(ctx) {
-		if key := scan.Val(); len(key) > len(prefix)+len(suffix) {
+	for key, err := range keys.Match(ctx, r.client, prefix+"*") {
+		if err != nil {
+			return apps, r.explain(ctx, err)
+		}
+		if len(key) > len(prefix)+len(suffix) {
 			apps = append(apps, key[len(prefix):len(key)-len(suffix)])
 		}
 	}
-	return apps, r.explain(ctx, scan.Err())
+	return apps, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/keys"
 )
 
 // Servers are those that the page looks at.
@@ -59,13 +60,18 @@ func (s *Server) routing(c *call) (any, error) {
 	}
 	boxes := s.boxes(ctx) // without an engine the lists are shown alone
 	out := routingAnswer{Hosts: []hostAnswer{}}
-	scan := r.Scan(ctx, 0, listPrefix+"*", 1000).Iterator()
-	for scan.Next(ctx) && len(out.Hosts) < maxHosts {
-		list, err := r.LRange(ctx, scan.Val(), 0, -1).Result()
+	for key, err := range keys.Match(ctx, r, listPrefix+"*") {
+		if err != nil {
+			return nil, failure.Wrap(failure.Unavailable, err, "read the routing lists")
+		}
+		if len(out.Hosts) == maxHosts {
+			break
+		}
+		list, err := r.LRange(ctx, key, 0, -1).Result()
 		if err != nil || len(list) == 0 {
 			continue // no router's, or gone
 		}
-		host := strings.TrimPrefix(scan.Val(), listPrefix)
+		host := strings.TrimPrefix(key, listPrefix)
 		dead, err := r.SMembers(ctx, "dead:"+host).Result()
 		if err != nil {
 			dead = nil // it expires by itself
@@ -81,9 +87,6 @@ func (s *Server) routing(c *call) (any, error) {
 			h.Backends[at].Dead = h.Backends[at].Dead || slices.Contains(dead, strconv.Itoa(i))
 		}
 		out.Hosts = append(out.Hosts, h)
-	}
-	if err := scan.Err(); err != nil {
-		return nil, failure.Wrap(failure.Unavailable, err, "read the routing lists")
 	}
 	slices.SortFunc(out.Hosts, func(a, b hostAnswer) int { return strings.Compare(a.Host, b.Host) })
 	return out, nil

@@ -98,6 +98,8 @@ end)`,
 			},
 			pipelineFunc(),
 			subscribeFunc(),
+			clusteredFunc(),
+			mastersFunc(),
 		},
 	}
 }

@@ -87,6 +87,18 @@ func cluster(t *testing.T) []string {
 func TestCluster(t *testing.T) {
 	addrs := cluster(t)
 	b := &bench{t: t, url: "redis-cluster://" + strings.Join(addrs, ",")}
+	t.Run("all keys are found at its masters", func(t *testing.T) {
+		got := b.must(`
+			local n = 0
+			for i = 1, 20 do r:set("part:" .. i, i) end
+			local masters = r:masters()
+			for _, m in ipairs(masters) do n = n + #m:scan("0", "MATCH", "part:*", "COUNT", "10000")[2] end
+			for i = 1, 20 do r:del("part:" .. i) end
+			return {r:clustered(), #masters, n}`)
+		if diff := cmp.Diff([]any{true, 2.0, 20.0}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("any command reaches the node of its key", func(t *testing.T) {
 		got := b.must(`for i = 1, 20 do r:set("k" .. i, i) end
 local sum = 0

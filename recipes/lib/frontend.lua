@@ -19,12 +19,15 @@ end
 
 -- Every backend of every host: a list of {host=..., url=...}.
 function M.all(r)
-  local keys, cursor = {}, "0"
-  repeat
-    local page = r:scan(cursor, "MATCH", "frontend:*", "COUNT", 1000)
-    cursor = tostring(page[1])
-    for _, key in ipairs(page[2]) do keys[key] = true end
-  until cursor == "0"
+  local keys = {}
+  for _, server in ipairs(r:clustered() and r:masters() or {r}) do
+    local cursor = "0"
+    repeat
+      local page = server:scan(cursor, "MATCH", "frontend:*", "COUNT", 1000)
+      cursor = tostring(page[1])
+      for _, key in ipairs(page[2]) do keys[key] = true end
+    until cursor == "0"
+  end
   local found = {}
   for key in pairs(keys) do
     if r:type(key) == "list" then -- others are not a router's
@@ -92,16 +95,25 @@ end
 -- `mine` is what lock() returned, or nil to switch whoever has it: to take traffic
 -- back. A run that slept while another one took the lock is refused by Redis.
 -- With the dialect "traefik" Traefik's keys follow the list in the same transaction.
--- Returns whether this call did it: another run may have sent it there before.
+-- In a cluster the list is a transaction of its own: the lock is looked at just before
+-- it, and what routers found dead is deleted just behind it. Returns whether this call did it: another run may have sent it there before.
 function M.switch(r, host, id, from, to, mine, dialect)
   local key = M.key(host)
   if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
+  local cluster = r:clustered()
+  if cluster and dialect == "traefik" then
+    fail("Traefik reads no cluster of Redis", {kind = "invalid_argument", hint = "give it a single server, or one with sentinels"})
+  end
   if dialect == "traefik" then traefik.prepare(r, host, to) end
-  local done, err = try(r.watch, r, {key, mine and mine.fence or key}, function(tx)
-    if mine and tx:get(mine.fence) ~= mine.token then
+  local function owned(reader)
+    if mine and reader:get(mine.fence) ~= mine.token then
       fail(mine.app .. " is someone else's to deploy: the lock was lost", {
         kind = "conflict", hint = "mepc-run lock status " .. mine.app .. " tells whose it is; run again when that is done"})
     end
+  end
+  if cluster then owned(r) end
+  local done, err = try(r.watch, r, {key, mine and not cluster and mine.fence or key}, function(tx)
+    if not cluster then owned(tx) end
     local now = M.read(tx, host)
     local urls = now and now.urls or {}
     if M.equal(urls, to) then return M.follow(tx, host, to, dialect) end
@@ -113,7 +125,7 @@ function M.switch(r, host, id, from, to, mine, dialect)
         for i = #to, 1, -1 do m:linsert(key, "AFTER", now.id, to[i]) end
         m:ltrim(key, 0, #to)
       end
-      m:del(M.dead_key(host))
+      if not cluster then m:del(M.dead_key(host)) end
       if dialect == "traefik" then traefik.point(m, host, to) end
     end)
     for i = 1, now and #to or 0 do -- LINSERT answers 0 without a list, -1 without its pivot
@@ -123,9 +135,10 @@ function M.switch(r, host, id, from, to, mine, dialect)
   end)
   if err and (err.kind == "unknown" or err.kind == "conflict") then -- no answer, or another was faster: the list tells
     local now = M.read(r, host)
-    if now and M.equal(now.urls, to) then return err.kind == "unknown" end
+    if now and M.equal(now.urls, to) then done, err = err.kind == "unknown", nil end
   end
   if err then error(err) end
+  if cluster then M.revive(r, host) end
   return done
 end
 
