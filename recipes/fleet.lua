@@ -204,3 +204,12 @@ step("prune", function()
     prune.run(h.engine, prune.plan(h.engine, h.new, p.replicas, p.keep, p.retain))
   end)
 end)
+
+log(p.image .. " serves " .. p.host .. " on " .. #hosts .. " engines")
+local width = 0
+for _, h in ipairs(hosts) do width = math.max(width, #h.url) end
+for _, h in ipairs(hosts) do
+  local at = {}
+  for n, c in ipairs(h.there) do at[n] = address.url(c, p.port, h.advertise) end
+  log(("%-" .. width .. "s  %-7s  %s"):format(h.url, next(h.touched) and "started" or "ran", table.concat(at, " ")))
+end

@@ -51,6 +51,7 @@ describe("fleet", function()
     end
     assert.are.equal(1, switches)
     assert.are.equal(4, #w.redis:lrange("frontend:appserver", 0, -1))
+    assert.matches("^ssh://deploy@10%.0%.0%.3  started  http://10%.0%.0%.3:%d+$", run.logs[#run.logs])
     assert.are.same({}, deploy(w, "10").effects)
   end)
 

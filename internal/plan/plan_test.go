@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,30 @@ func TestAPlanIsShownAsATree(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "\x1b[31mprinted") || !strings.Contains(b.String(), greenOn+"+"+off) {
 		t.Errorf("colours: %q", b.String())
+	}
+}
+
+// What is the same on a hundred engines is said once, and their list is cut.
+func TestAPlanForManyEnginesIsShort(t *testing.T) {
+	engines := strings.Repeat("ssh://deploy@10.0.0.1 ", 100)
+	p := &Plan{
+		Format: Format, Recipe: Recipe{Name: "fleet", Params: map[string]any{"engines": engines}},
+		Entries: []Entry{{Effect: &Effect{
+			Mark: Added, Op: "docker.ship", Target: "mepc/app:1.1", Args: []effect.Arg{{Name: "to", Value: engines}},
+			Changes: append(slices.Repeat([]string{"+ image mepc/app:1.1"}, 99), "+ image mepc/app:1.0"),
+		}}},
+	}
+	for _, verbose := range []bool{false, true} {
+		var b bytes.Buffer
+		if err := p.Write(&b, Style{Verbose: verbose}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "+ image mepc/app:1.1 x99\n") || !strings.Contains(b.String(), "+ image mepc/app:1.0\n") {
+			t.Errorf("what is the same is not counted:\n%s", b.String())
+		}
+		if whole := strings.Count(b.String(), "10.0.0.1") == 200; whole != verbose {
+			t.Errorf("verbose %t, all engines are listed %t:\n%s", verbose, whole, b.String())
+		}
 	}
 }
 

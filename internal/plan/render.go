@@ -72,7 +72,7 @@ func (r *renderer) head(p *Plan) {
 	title := "plan for " + visible(p.Recipe.Name)
 	for _, name := range paramNames(p) {
 		if v, ok := p.Recipe.Params[name]; ok {
-			title += " " + visible(name) + "=" + visible(paramText(v))
+			title += " " + visible(name) + "=" + visible(r.brief(paramText(v)))
 		} else {
 			title += " " + visible(name) + "=[secret]"
 		}
@@ -84,6 +84,15 @@ func (r *renderer) head(p *Plan) {
 		world += ": " + visible(strings.Join(servers, ", "))
 	}
 	r.line(2, r.paint(dimOn, world+", as of "+p.World.Taken.UTC().Format(time.RFC3339)))
+}
+
+// brief cuts a text that nobody reads to its end, such as a list of a hundred engines.
+func (r *renderer) brief(s string) string {
+	const most = 300
+	if r.style.Verbose || len(s) <= most+50 {
+		return s
+	}
+	return fmt.Sprintf("%s... (%d more bytes: -v shows them)", strings.ToValidUTF8(s[:most], ""), len(s)-most)
 }
 
 func nonEmpty(s string) []string {
@@ -208,9 +217,15 @@ func (r *renderer) effect(e *Effect, indent int, label string) {
 			i += n
 		}
 	} else if text := argsText(e.Args); text != "" {
-		r.line(indent+4, r.paint(dimOn, visible(text)))
+		r.line(indent+4, r.paint(dimOn, visible(r.brief(text))))
 	}
-	for _, c := range e.Changes {
+	for i := 0; i < len(e.Changes); {
+		n := 1 // the same on so many engines
+		for i+n < len(e.Changes) && e.Changes[i+n] == e.Changes[i] {
+			n++
+		}
+		c := times(e.Changes[i], n)
+		i += n
 		rest := strings.TrimLeft(c, " ")
 		sign := rest[:min(1, len(rest))]
 		if rest != "" {

@@ -11,10 +11,10 @@ import (
 )
 
 // depth is how many blocks wait in a Queue: with the two ends' own it holds at most
-// (depth+2) blocks of 128 KB.
+// (depth+2) blocks of 64 KB.
 const (
-	depth      = 4
-	queueBlock = 128 << 10
+	depth      = 2
+	queueBlock = 64 << 10
 )
 
 // ErrStalled is a Queue's error when its reader took nothing for too long.

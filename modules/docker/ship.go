@@ -26,11 +26,11 @@ import (
 func shipFunc() runtime.Func {
 	return runtime.Func{
 		Name: "ship", Class: runtime.Write,
-		Doc: "Brings an image to other engines, and sends each only the layers that it lacks. The source saves it once, for all of them. " +
+		Doc: "Brings an image to other engines, and sends each only the layers that it lacks. The source pushes or saves it once, for all of them. " +
 			"It is loaded under a temporary name, looked at, tried by creating a container, and only then gets its name; " +
 			"where the partial image is not taken, all of it is sent. An engine that has the image is left alone. " +
 			"When an engine fails the others get the image all the same, and the error says who has it.",
-		From:    "GET /images/get into POST /images/load, then GET /images/{name}/json, POST /containers/create and POST /images/{name}/tag",
+		From:    "POST /images/{name}/push to this process, or GET /images/get, into POST /images/load, then GET /images/{name}/json, POST /containers/create and POST /images/{name}/tag",
 		Returns: "what was sent",
 		Raises:  writes(failure.Invalid, failure.NotFound, failure.Conflict),
 		Example: `docker.ship{image = "mepc/app:1.1", to = docker.connect("unix:///var/run/docker.sock")}`,
