@@ -11,10 +11,10 @@ import (
 )
 
 // depth is how many blocks wait in a Queue: with the two ends' own it holds at most
-// (depth+2) blocks of 64 KB.
+// (depth+2) blocks of 32 KB.
 const (
 	depth      = 2
-	queueBlock = 64 << 10
+	queueBlock = 32 << 10
 )
 
 // ErrStalled is a Queue's error when its reader took nothing for too long.
