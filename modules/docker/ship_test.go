@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/lab"
 )
 
 // layered builds mepc/shipped:1 and :2 on the shared engine: one large layer that
@@ -89,11 +90,11 @@ func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
 	unlayered(b)
 }
 
-// through is the address of the shared engine behind a proxy, which answers itself
-// what answer says that it did.
-func through(t *testing.T, b *bench, answer func(http.ResponseWriter, *http.Request) bool) string {
+// through is the address of an engine behind a proxy, which does not pass on what
+// answer says that it answered.
+func through(t *testing.T, e *lab.Engine, answer func(http.ResponseWriter, *http.Request) bool) string {
 	t.Helper()
-	socket := strings.TrimPrefix(b.lab.Engine.Host(), "unix://")
+	socket := strings.TrimPrefix(e.Host(), "unix://")
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -126,7 +127,7 @@ func TestWhereAPushFailsTheImageIsSaved(t *testing.T) {
 		},
 	}
 	for _, why := range []string{"connection refused", "what it pushed is not the image"} {
-		b.params["from"] = through(t, b, func(w http.ResponseWriter, r *http.Request) bool {
+		b.params["from"] = through(t, b.lab.Engine, func(w http.ResponseWriter, r *http.Request) bool {
 			return strings.HasSuffix(r.URL.Path, "/push") && answers[why](w, r)
 		})
 		got := b.run(`
@@ -220,6 +221,80 @@ func TestWhoDidNotGetAnImageIsSaid(t *testing.T) {
 	got := b.run(`return {docker.ship{image = "mepc/shipped:1", to = docker.connect(P.to)}.engines[1].unchanged, #docker.connect(P.to):images{reference = "mepc-run/*"}}`)
 	if diff := cmp.Diff([]any{true, 0.0}, got); diff != "" {
 		t.Error(diff)
+	}
+	unlayered(b)
+}
+
+// flipped is a request's body of which one byte is another.
+type flipped struct {
+	io.ReadCloser
+	at int // counts down
+}
+
+func (f *flipped) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if f.at >= 0 && f.at < n {
+		p[f.at] ^= 1
+	}
+	f.at -= n
+	return n, err
+}
+
+// What goes wrong on the way is noticed, and nothing half loaded has the image's name.
+func TestWhatGoesWrongOnTheWay(t *testing.T) {
+	b := labBench(t)
+	to := target(t, b)
+	layered(t, b)
+	is := func(r *http.Request, suffix string) bool { return strings.HasSuffix(r.URL.Path, suffix) }
+	loads := 0
+	b.params["noisy"] = through(t, to, func(_ http.ResponseWriter, r *http.Request) bool {
+		if is(r, "/images/load") {
+			if loads++; loads == 1 {
+				r.Body = &flipped{r.Body, 100_000}
+			}
+		}
+		return false
+	})
+	b.params["cut"] = through(t, b.lab.Engine, func(w http.ResponseWriter, r *http.Request) bool {
+		if !is(r, "/images/get") {
+			return false
+		}
+		_, _ = w.Write(make([]byte, 512))
+		panic(http.ErrAbortHandler) // the connection is gone
+	})
+	engine, err := b.lab.Engine.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	b.params["moving"] = through(t, b.lab.Engine, func(_ http.ResponseWriter, r *http.Request) bool {
+		if is(r, "/images/get") { // somebody builds it meanwhile
+			if err := engine.ImageTag(t.Context(), "mepc/shipped:2", "mepc/shipped:1"); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	b.params["small"] = answering(t, map[string]http.HandlerFunc{
+		"GET /info":        say(`{"ID": "d", "Name": "small", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Data Space Available", "1.2 MB"]]}`),
+		"GET /images/json": say(`[]`),
+	})
+	b.fail(failure.Refused, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.small)}`, strings.TrimPrefix(b.params["small"].(string), "tcp://"), "it has 1.2 MB of disk left")
+	e := b.fail(failure.Unavailable, `docker.ship{image = "mepc/shipped:1", from = docker.connect(P.cut), to = docker.connect(P.to)}`)
+	if !strings.Contains(e.Error(), strings.TrimPrefix(b.params["cut"].(string), "tcp://")) {
+		t.Errorf("the source that broke off is not named: %v", e)
+	}
+	b.fail(failure.Conflict, `docker.ship{image = "mepc/shipped:1", from = docker.connect(P.moving), to = docker.connect(P.to)}`, "became image", "no engine was given it")
+	got := b.run(`
+		local to = docker.connect(P.to)
+		local nothing = #to:images()
+		local s = docker.ship{image = "mepc/shipped:1", to = docker.connect(P.noisy)}
+		return {nothing = nothing, whole = s.engines[1].whole ~= "", id = to:image("mepc/shipped:1").id == s.id, left = #to:images{reference = "mepc-run/*"}}`)
+	if diff := cmp.Diff(map[string]any{"nothing": 0.0, "whole": true, "id": true, "left": 0.0}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if loads != 2 {
+		t.Errorf("it was sent %d times", loads)
 	}
 	unlayered(b)
 }
