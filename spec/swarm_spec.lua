@@ -47,6 +47,21 @@ describe("swarm", function()
     nothing(deploy(w, "1", {replicas = 3, secrets = {"password-1"}, ports = {"8080:8080"}, env = {"A=b=c"}}))
   end)
 
+  it("answers at every node, by its tasks in turn, while it is updated", function()
+    local w = swarm()
+    deploy(w, "1", {replicas = 2, ports = {"8080:8080"}})
+    local function said()
+      local seen = {}
+      for _ = 1, 2 do seen[w:get("http://127.0.0.1:8080/").body] = true end
+      return seen
+    end
+    assert.are.same({["app.1 1\n"] = true, ["app.2 1\n"] = true}, said())
+    assert.is_nil(deploy(w, "2", {replicas = 2, ports = {"8080:8080"}}).error)
+    assert.are.same({["app.1 2\n"] = true, ["app.2 2\n"] = true}, said())
+    w.docker:service_scale("app", 0)
+    assert.has_error(function() w:get("http://127.0.0.1:8080/") end)
+  end)
+
   it("takes away a service whose tasks do not become healthy", function()
     local w = swarm()
     local run = deploy(w, "3", {deadline = "20s"})

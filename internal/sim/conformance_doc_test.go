@@ -56,7 +56,7 @@ and the lines of a build that name intermediate containers.
 | files in a container | are those that were copied in; what else its image brings has no contents, and answers 501. Where an image's files are not known, a directory to copy into is taken to be there, and the plan says so |
 | a commit | has the container's configuration, and the names of what was copied in |
 | a push, a login | is taken to succeed, and the plan says so |
-| a service's tasks | are on the engine's node and those that the world file names; no containers of theirs are listed, and no request reaches them: they run, turn unhealthy or end as the image's fixture says. modules/docker runs a service's life, an update that succeeds, one that is rolled back and a rollback against both engines |
+| a service's tasks | are on the engine's node and those that the world file names; no containers of theirs are listed, and requests reach them by a port that every node publishes, in turn, but not by their own addresses or names: they run, turn unhealthy or end as the image's fixture says. modules/docker runs a service's life, an update that succeeds, one that is rolled back and a rollback against both engines |
 | joining a swarm, plugins, checkpoints, export, stats, attach, BuildKit, overlay networks, IPv6 | answer 501, "not modelled", with the call |
 
 `

@@ -10,15 +10,16 @@ import (
 
 // place is what answers at an address.
 type place struct {
-	box    *ctr
-	engine *Engine
-	router *router
-	admin  bool // the router's admin server
+	box     *ctr
+	service *service // in place of a container
+	engine  *Engine
+	router  *router
+	admin   bool // the router's admin server
 }
 
 // reach finds out who answers at address, as seen from the machine that the
 // engines' hosts are: containers by their own addresses and by published ports,
-// and routers. Callers hold the lock.
+// services by published ports of their swarm's nodes, and routers. Callers hold the lock.
 func (w *World) reach(network, address string, now time.Time) (place, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -40,6 +41,9 @@ func (w *World) reach(network, address string, now time.Time) (place, error) {
 	for _, e := range w.engines {
 		if box, inside := e.reach(host, port, w.dns); box != nil && box.listens(inside, now) {
 			return place{box: box, engine: e}, nil
+		}
+		if s := e.ingress(host, port); s != nil {
+			return place{service: s, engine: e}, nil
 		}
 	}
 	if _, err := netip.ParseAddr(host); err != nil && !w.knowsHost(host) {

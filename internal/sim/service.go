@@ -21,6 +21,7 @@ type service struct {
 	status   *swarm.UpdateStatus
 	tasks    []*task // oldest first
 	rollout  rollout
+	turn     int // of the tasks, to answer a request
 }
 
 func (s *service) clone() *service {

@@ -11,7 +11,7 @@ import (
 )
 
 // task is a container that a service has, or had, on a node. Its container is not
-// modelled: nothing reaches it.
+// modelled: it is reached by the service's published port only.
 type task struct {
 	id       string
 	slot     int

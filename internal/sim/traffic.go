@@ -62,6 +62,9 @@ func (w *World) ask(p place, req *http.Request) (answer, error) {
 	}
 	now := w.lock()
 	defer w.unlock()
+	if p.service != nil {
+		return p.engine.serve(p.service, req.URL.Path, now)
+	}
 	if !p.box.running() {
 		return answer{}, errReset
 	}
