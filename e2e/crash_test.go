@@ -18,7 +18,7 @@ func TestKilledRunIsCompletedByTheNext(t *testing.T) {
 	s.deploy("1.0", "keep=0")
 	whole := s.deploy("1.1", "keep=0").Took
 	l := s.load()
-	rounds := sized("E2E_KILLS", 20)
+	rounds := sized("E2E_KILLS", 12)
 	current := 1
 	for i := range rounds {
 		next := (current + 1) % len(versions)

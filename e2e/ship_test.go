@@ -50,6 +50,7 @@ func TestKilledShipmentIsCompletedByTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rounds := min(sized("E2E_KILLS", 2), 100)
 	for _, via := range []string{"save", "push"} {
 		args := []string{"--json", "--docker", s.docker, recipe, "image=" + s.image("1.0"), "to=" + b.Engine.Host(), "via=" + via}
 		ship := func() *run {
@@ -68,9 +69,8 @@ func TestKilledShipmentIsCompletedByTheNext(t *testing.T) {
 		}
 		whole := ship().Took
 		forget()
-		const rounds = 4
 		for i := range rounds {
-			s.kill9After(whole*time.Duration(i)/rounds, args...)
+			s.kill9After(whole*time.Duration(2*i+1)/time.Duration(2*rounds), args...)
 			if there, err := target.ImageInspect(t.Context(), s.image("1.0")); err == nil && there.RootFS.Layers[0] != source.RootFS.Layers[0] {
 				t.Errorf("%s, round %d: the image's name has %s", via, i, there.ID)
 			}

@@ -114,19 +114,21 @@ end)
 
 step("start on " .. #hosts .. " engines", function()
   each(function(h)
-    h.new.spec.image = h.engine:image(p.image)
-    for i = 1, p.replicas do
-      local name = release.ensure(h.engine, h.new, i, h.touched)
-      local probe = {interval = "200ms", successes = 2, deadline = p.wait}
-      if p.health ~= "" then probe.http = {port = p.port, path = p.health, published = true} end
-      h.engine:wait_healthy(name, probe)
-      if p.expect ~= "" then
-        h.engine:wait_healthy(name, {interval = "200ms", deadline = p.confirm_max, http = {
-          port = p.port, path = path, contains = p.expect, host = p.host, published = true}})
+    step(h.url, function()
+      h.new.spec.image = h.engine:image(p.image)
+      for i = 1, p.replicas do
+        local name = release.ensure(h.engine, h.new, i, h.touched)
+        local probe = {interval = "200ms", successes = 2, deadline = p.wait}
+        if p.health ~= "" then probe.http = {port = p.port, path = p.health, published = true} end
+        h.engine:wait_healthy(name, probe)
+        if p.expect ~= "" then
+          h.engine:wait_healthy(name, {interval = "200ms", deadline = p.confirm_max, http = {
+            port = p.port, path = path, contains = p.expect, host = p.host, published = true}})
+        end
       end
-    end
-    h.there = release.running(h.engine, h.new, p.replicas)
-    if not h.there then fail("a container of " .. h.new.name .. " died", {kind = "unhealthy", hint = "docker logs " .. h.new.name}) end
+      h.there = release.running(h.engine, h.new, p.replicas)
+      if not h.there then fail("a container of " .. h.new.name .. " died", {kind = "unhealthy", hint = "docker logs " .. h.new.name}) end
+    end)
   end)
 end)
 to = urls()

@@ -19,7 +19,7 @@ import (
 const (
 	// pushRoom is how much of what an engine pushes unasked is kept: the layers that
 	// it never pushed before, among which may be those that are wanted.
-	pushRoom = 64 << 20
+	pushRoom = 32 << 20
 	// pushShare is which part of an image is pushed rather than saved: to compress a
 	// layer takes about as long as to save four times as much.
 	pushShare = 4

@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -158,13 +159,13 @@ func TestWhereAPushFailsTheImageIsSaved(t *testing.T) {
 // A layer that is larger than what is kept unasked is pushed again when it is lacked.
 func TestALargeLayerIsPushedTwice(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it moves 70 MB")
+		t.Skip("it moves 34 MB")
 	}
 	b := labBench(t)
 	target(t, b)
 	dir := t.TempDir()
 	b.params["dir"] = dir
-	noise := make([]byte, 70<<20)
+	noise := make([]byte, 34<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // never fails
 	writeIn(t, dir, "noise", string(noise))
 	writeIn(t, dir, "Dockerfile", "FROM scratch\nCOPY noise /\nCMD [\"/app\"]\n")
@@ -173,7 +174,7 @@ func TestALargeLayerIsPushedTwice(t *testing.T) {
 		local to = docker.connect(P.to)
 		local s = docker.ship{image = "mepc/noise:1", to = to, via = "push"}
 		docker.remove_image("mepc/noise:1")
-		return {via = s.via, layers = s.engines[1].layers, bytes = s.bytes > 70000000, whole = s.engines[1].whole}`)
+		return {via = s.via, layers = s.engines[1].layers, bytes = s.bytes > 34000000, whole = s.engines[1].whole}`)
 	if diff := cmp.Diff(map[string]any{"via": "push", "layers": 1.0, "bytes": true, "whole": ""}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -280,6 +281,8 @@ func TestWhatGoesWrongOnTheWay(t *testing.T) {
 		"GET /images/json": say(`[]`),
 	})
 	b.fail(failure.Refused, `docker.ship{image = "mepc/shipped:1", to = docker.connect(P.small)}`, strings.TrimPrefix(b.params["small"].(string), "tcp://"), "it has 1.2 MB of disk left")
+	b.fail(failure.Invalid, `docker.ship{image = "mepc/shipped:1", to = {docker.connect(P.to), docker.connect(P.noisy)}}`, "are the same engine")
+	b.run(`docker.connect(P.to):remove_image("mepc/shipped:1")`) // the one of the two that got it
 	e := b.fail(failure.Unavailable, `docker.ship{image = "mepc/shipped:1", from = docker.connect(P.cut), to = docker.connect(P.to)}`)
 	if !strings.Contains(e.Error(), strings.TrimPrefix(b.params["cut"].(string), "tcp://")) {
 		t.Errorf("the source that broke off is not named: %v", e)
@@ -295,6 +298,30 @@ func TestWhatGoesWrongOnTheWay(t *testing.T) {
 	}
 	if loads != 2 {
 		t.Errorf("it was sent %d times", loads)
+	}
+	b.run(`docker.connect(P.to):remove_image("mepc/shipped:1")`)
+	restarted := false
+	b.params["dying"] = through(t, to, func(_ http.ResponseWriter, r *http.Request) bool {
+		if is(r, "/images/load") && !restarted {
+			restarted = true
+			if err := errors.Join(to.Kill9(), to.Restart(t.Context())); err != nil {
+				t.Error(err)
+			}
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	_, failed := b.try(`docker.ship{image = "mepc/shipped:2", to = docker.connect(P.dying), via = "save"}`)
+	if failed == nil || !restarted {
+		t.Errorf("an engine that is restarted meanwhile: %v", failed)
+	}
+	got = b.run(`
+		local to = docker.connect(P.to)
+		local named = to:image("mepc/shipped:2") ~= nil
+		local s = docker.ship{image = "mepc/shipped:2", to = to}
+		return {named = named, id = to:image("mepc/shipped:2").id == s.id, left = #to:images{reference = "mepc-run/*"}}`)
+	if diff := cmp.Diff(map[string]any{"named": false, "id": true, "left": 0.0}, got); diff != "" {
+		t.Errorf("after a restart (-want +got)\n%s", diff)
 	}
 	unlayered(b)
 }
