@@ -19,14 +19,9 @@ func BenchmarkReship(b *testing.B) {
 	var bytes, beyond sample
 	for round := 0; b.Loop(); round++ {
 		turn(round, func() {
-			ref := s.build(b)
-			u, out := s.ship(b, ref, "auto")
-			pushes.add(u)
+			out, nothing := s.redeploy(b, &pushes, &again)
 			bytes.add(out.Bytes)
-			u, out = s.ship(b, ref, "auto")
-			again.add(u)
-			beyond.add(out.Beyond)
-			s.forget(b, ref)
+			beyond.add(nothing.Beyond)
 		}, func() {
 			ref := s.build(b)
 			u, _ := s.ship(b, ref, "save")

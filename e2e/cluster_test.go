@@ -1,8 +1,8 @@
 package e2e
 
 import (
-	"net"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,44 +12,11 @@ import (
 	"github.com/mepc/mepc-run/internal/lab"
 )
 
-// redisCluster starts a cluster of three masters, as redis-cli makes it, and returns
-// their addresses.
-func redisCluster(t *testing.T) []string {
-	t.Helper()
-	var addrs []string
-	for range 3 {
-		bus, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := bus.Addr().(*net.TCPAddr).Port
-		bus.Close()
-		r, err := lab.StartRedis(t.Context(), lab.RedisOptions{
-			TCP:  true,
-			Args: []string{"cluster-enabled yes", "cluster-port " + strconv.Itoa(port), "cluster-node-timeout 2000", `save ""`},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.Stop(); err != nil {
-				t.Error(err)
-			}
-		})
-		addrs = append(addrs, strings.TrimPrefix(r.TCPURL(), "redis://"))
-	}
-	out, err := exec.CommandContext(t.Context(), "redis-cli", append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
-	}
-	return addrs
-}
-
 // The routing list, the lock and the marks of dead backends are in a cluster, each
 // where its key belongs.
 func TestDeployInARedisCluster(t *testing.T) {
 	s, _ := own(t, lab.Options{})
-	addrs := redisCluster(t)
+	addrs := lab.NewCluster(t, 3)
 	s.redis = "redis-cluster://" + strings.Join(addrs, ",")
 	client := func() redis.UniversalClient {
 		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true, MaxRetries: -1})
@@ -74,4 +41,17 @@ func TestDeployInARedisCluster(t *testing.T) {
 		t.Fatal(r)
 	}
 	s.serves("1.1", 1)
+
+	// One server's SCAN may miss the list that leads to the container: not the guard's.
+	stop := filepath.Join(t.TempDir(), "stop.lua")
+	text := `for _ = 1, 8 do
+		local _, err = try(docker.stop, ` + strconv.Quote(s.running("1.1")[0]) + `)
+		assert(err and err.kind == "denied", "a container with traffic was stopped")
+	end`
+	if err := os.WriteFile(stop, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.exec("--json", "--docker", s.docker, "--redis", s.redis, stop); r.Code != 0 {
+		t.Error(r)
+	}
 }

@@ -29,12 +29,17 @@ func benchState() *sim.State {
 	}
 }
 
-// BenchmarkRehearseBluegreen is all of a rehearsal in process: a fresh world, its
-// clients, the modules, the recipe, the plan.
-func BenchmarkRehearseBluegreen(b *testing.B) {
+func benchCommand() *command {
 	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
 	c.flags.groups()
 	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	return c
+}
+
+// BenchmarkRehearseBluegreen is all of a rehearsal in process: a fresh world, its
+// clients, the modules, the recipe, the plan.
+func BenchmarkRehearseBluegreen(b *testing.B) {
+	c := benchCommand()
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()
@@ -66,9 +71,7 @@ func BenchmarkRehearseFleet(b *testing.B) {
 		state.Engines = append(state.Engines, sim.EngineState{Name: "ssh://deploy@" + ip, Host: ip})
 		engines = append(engines, "ssh://deploy@"+ip+"="+ip)
 	}
-	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
-	c.flags.groups()
-	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	c := benchCommand()
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()
@@ -99,9 +102,7 @@ func BenchmarkRehearseCanary(b *testing.B) {
 	if err := os.WriteFile(name, []byte(canary), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
-	c.flags.groups()
-	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	c := benchCommand()
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()

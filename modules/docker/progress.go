@@ -37,11 +37,11 @@ func (m *meter) text(s string) {
 	m.show(true)
 }
 
-// expect says how many bytes there will be.
+// expect says how many bytes there will be, from now on.
 func (m *meter) expect(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.now.Total, m.now.Text = n, ""
+	m.now = effect.Progress{Total: n}
 }
 
 // Write counts what passes by.

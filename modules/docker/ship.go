@@ -142,7 +142,7 @@ func (e *Engine) ship(ctx context.Context, a *shipArgs) (*Shipped, error) {
 	for _, to := range a.To {
 		s.targets = append(s.targets, &target{Engine: to})
 	}
-	s.sent = e.meter(ctx, s.src.Size)
+	s.sent = e.meter(ctx, 0)
 	s.each(ctx, s.targets, s.look)
 	s.twice()
 	s.move(ctx, s.waiting())
@@ -225,6 +225,7 @@ func (s *shipment) send(ctx context.Context, group []*target) {
 			return err
 		}
 		defer body.Close()
+		s.sent.expect(s.src.Size)
 		var loading sync.WaitGroup
 		for _, l := range lanes {
 			loading.Go(func() { s.load(l) })

@@ -13,7 +13,6 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/system"
-	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
 	"golang.org/x/sync/errgroup"
@@ -213,84 +212,6 @@ func (s *shipment) room(info *system.Info) error {
 		}
 	}
 	return nil
-}
-
-// The APIs of engines that know zstd (23), that save an image as an OCI layout, too
-// (25), and that say whether all of an image is there (28).
-const (
-	knowsZstd    = "1.42"
-	savesLayouts = "1.44"
-	saysComplete = "1.48"
-)
-
-// refusesParts says why an engine with the containerd image store is to be sent all of
-// an image; empty: it is not.
-func (s *shipment) refusesParts(ctx context.Context, t *target) (string, error) {
-	from, err := s.from.api(ctx)
-	if err != nil {
-		return "", at(s.from, err)
-	}
-	to, err := t.api(ctx)
-	switch {
-	case err != nil:
-		return "", err
-	case versions.LessThan(from, savesLayouts):
-		return "it keeps images in containerd, and the source is older than version 25", nil
-	case versions.LessThan(to, saysComplete):
-		return "it keeps images in containerd, and is older than version 28", nil
-	}
-	return "", nil
-}
-
-// unpacks refuses a compression that the target does not know.
-func (s *shipment) unpacks(ctx context.Context, t *target) error {
-	if s.a.Compress != "zstd" {
-		return nil
-	}
-	api, err := t.api(ctx)
-	if err == nil && versions.LessThan(api, knowsZstd) {
-		return failure.New(failure.Invalid, "it is older than version 23, and knows no zstd").WithHint(`compress="gzip" is known everywhere`)
-	}
-	return err
-}
-
-// api returns the version of the API that is spoken with the engine.
-func (e *Engine) api(ctx context.Context) (version string, err error) {
-	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
-		c.NegotiateAPIVersion(ctx)
-		version = c.ClientVersion()
-		return nil
-	})
-	return version, err
-}
-
-// complete reports whether an engine with the containerd image store has all of an
-// image. One may run that lacks what it was unpacked from, and cannot be saved.
-func (e *Engine) complete(ctx context.Context, ref string) (is bool, err error) {
-	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
-		i, err := c.ImageInspect(ctx, ref, client.ImageInspectWithManifests(true))
-		for _, m := range i.Manifests {
-			is = is || m.Available && m.Kind == image.ManifestKindImage
-		}
-		return err
-	})
-	return is, err
-}
-
-// packs reports whether an engine has the containerd image store.
-func (e *Engine) packs(ctx context.Context) (is bool, err error) {
-	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
-		info, err := c.Info(ctx)
-		is = containerdStore(&info)
-		return err
-	})
-	return is, err
-}
-
-func containerdStore(info *system.Info) bool {
-	return slices.ContainsFunc(info.DriverStatus, func(kv [2]string) bool {
-		return kv[0] == "driver-type" && kv[1] == "io.containerd.snapshotter.v1"
-	})
 }
 
 // try looks whether what was loaded is the image, and whole: a container can be

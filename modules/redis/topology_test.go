@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
@@ -47,45 +46,8 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// cluster starts two masters, with the lower and the upper half of the slots,
-// and returns their addresses.
-func cluster(t *testing.T) []string {
-	t.Helper()
-	var addrs []string
-	var clients []*goredis.Client
-	var bus []int
-	for range 2 {
-		port := freePort(t)
-		bus = append(bus, port)
-		_, server, cli := start(t, lab.RedisOptions{
-			TCP:  true,
-			Args: []string{"cluster-enabled yes", "cluster-port " + strconv.Itoa(port), "cluster-node-timeout 2000", "save \"\""},
-		})
-		addrs = append(addrs, strings.TrimPrefix(server.TCPURL(), "redis://"))
-		clients = append(clients, cli)
-	}
-	ctx := t.Context()
-	clients[0].Do(ctx, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-	clients[1].Do(ctx, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-	clients[1].Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", 2)
-	host, port, _ := net.SplitHostPort(addrs[1])
-	if err := clients[0].Do(ctx, "CLUSTER", "MEET", host, port, bus[1]).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, cli := range clients {
-		until(t, func() error {
-			info := cli.ClusterInfo(ctx).Val()
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_assigned:16384") {
-				return nil
-			}
-			return fmt.Errorf("no cluster yet: %s", info)
-		})
-	}
-	return addrs
-}
-
 func TestCluster(t *testing.T) {
-	addrs := cluster(t)
+	addrs := lab.NewCluster(t, 2)
 	b := &bench{t: t, url: "redis-cluster://" + strings.Join(addrs, ",")}
 	t.Run("all keys are found at its masters", func(t *testing.T) {
 		got := b.must(`

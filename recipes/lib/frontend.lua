@@ -96,7 +96,8 @@ end
 -- back. A run that slept while another one took the lock is refused by Redis.
 -- With the dialect "traefik" Traefik's keys follow the list in the same transaction.
 -- In a cluster the list is a transaction of its own: the lock is looked at just before
--- it, and what routers found dead is deleted just behind it. Returns whether this call did it: another run may have sent it there before.
+-- it, and what routers found dead is deleted just behind it.
+-- Returns whether this call did it: another run may have sent it there before.
 function M.switch(r, host, id, from, to, mine, dialect)
   local key = M.key(host)
   if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
