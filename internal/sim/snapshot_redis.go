@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/keys"
 )
 
 // RoutingKeys are the patterns of the keys that recipes live by: the routing
@@ -25,29 +27,22 @@ func SnapshotRedis(ctx context.Context, rdb redis.UniversalClient, patterns ...s
 	}
 	out := map[string]RedisKey{}
 	for _, p := range patterns {
-		var cursor uint64
-		for {
-			keys, next, err := rdb.Scan(ctx, cursor, p, 500).Result()
+		for name, err := range keys.Match(ctx, rdb, p) {
 			if err != nil {
 				return nil, fmt.Errorf("read the keys %s: %w", p, err)
 			}
-			for _, name := range keys {
-				if _, done := out[name]; done {
-					continue
-				}
-				if len(out) == maxKeys {
-					return nil, fmt.Errorf("there are more than %d keys that match %v: a snapshot takes no more", maxKeys, patterns)
-				}
-				k, found, err := fetchKey(ctx, rdb, name)
-				if err != nil {
-					return nil, fmt.Errorf("read the key %s: %w", name, err)
-				}
-				if found {
-					out[name] = k
-				}
+			if _, done := out[name]; done {
+				continue
 			}
-			if cursor = next; cursor == 0 {
-				break
+			if len(out) == maxKeys {
+				return nil, fmt.Errorf("there are more than %d keys that match %v: a snapshot takes no more", maxKeys, patterns)
+			}
+			k, found, err := fetchKey(ctx, rdb, name)
+			if err != nil {
+				return nil, fmt.Errorf("read the key %s: %w", name, err)
+			}
+			if found {
+				out[name] = k
 			}
 		}
 	}
