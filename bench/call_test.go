@@ -11,15 +11,15 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// calls is how many are made at a time: what a run costs by itself is left out.
+// calls is the number made at a time, so that a run's own cost does not count.
 const calls = 200
 
 // BenchmarkCall compares one call by Lua with the same call by Go, on the same
@@ -42,7 +42,7 @@ func BenchmarkCall(b *testing.B) {
 	defer store.Close()
 	image := lab.AppImage(versions[0])
 
-	world := engine.Live(engine.Options{Docker: engine.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: os.Getenv})
+	world := servers.Live(servers.Options{Docker: servers.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: os.Getenv})
 	defer world.Close()
 	modules := append(std.Modules(std.Options{}), docker.New(docker.Allow{}), redis.New(redis.Allow{}), nothing())
 	host := runtime.New(runtime.Options{Modules: modules})
@@ -73,7 +73,7 @@ func BenchmarkCall(b *testing.B) {
 
 // compareCalls compares the function that the Lua text lua returns with direct;
 // where that is nil it only measures.
-func compareCalls(b *testing.B, host *runtime.Host, world *engine.World, lua string, direct func(context.Context) error) {
+func compareCalls(b *testing.B, host *runtime.Host, world *servers.Clients, lua string, direct func(context.Context) error) {
 	recipe, err := host.LoadString("calls.lua", `
 local call = (function() `+lua+` end)()
 call() -- connects

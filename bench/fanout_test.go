@@ -32,7 +32,7 @@ func BenchmarkFanOut(b *testing.B) {
 	})
 }
 
-// narrow returns an address at which a socket's answers come at so many bytes a
+// narrow returns an address at which a socket's answers come at a given number of bytes a
 // second.
 func narrow(b *testing.B, socket string, bandwidth int) string {
 	b.Helper()
@@ -59,7 +59,7 @@ func narrow(b *testing.B, socket string, bandwidth int) string {
 	return "tcp://" + l.Addr().String()
 }
 
-// trickle copies at so many bytes a second.
+// trickle copies at a given number of bytes a second.
 func trickle(w io.Writer, r io.Reader, bandwidth int) {
 	const tick = 10 * time.Millisecond
 	buf := make([]byte, bandwidth/100)

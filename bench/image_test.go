@@ -39,7 +39,7 @@ func ownEngine(b *testing.B) *lab.Engine {
 	return e
 }
 
-// buildNoise builds an image of so many layers of so many bytes each.
+// buildNoise builds an image of the given number of layers, each of the given size.
 func buildNoise(b *testing.B, e *lab.Engine, ref string, layers int, size int64) {
 	b.Helper()
 	r, w := io.Pipe()

@@ -23,7 +23,7 @@ const (
 
 // BenchmarkOverhead compares a redeploy by recipes/bluegreen.lua with one by a
 // Go program written for it that makes the same calls: as two programs, and both
-// within this one. There is no drain, which would be a time in which neither
+// within this one. There is no drain, which would be time in which neither
 // does anything.
 func BenchmarkOverhead(b *testing.B) {
 	b.Run("program", func(b *testing.B) {
@@ -86,7 +86,7 @@ func (s *stage) compare(b *testing.B, recipe func(engine, app, version string) U
 		round++
 	}
 	if theirs, ours := calls[1].count(), calls[0].count(); !slices.Equal(theirs, ours) {
-		b.Logf("the two do not make the same calls to the engine; by hand: %q; by recipe: %q", theirs, ours)
+		b.Errorf("the two do not make the same calls to the engine; by hand: %q; by recipe: %q", theirs, ours)
 	}
 	ratio := recipes.wall.over(hands.wall)
 	work := recipes.wall.less(probing).over(hands.wall.less(probing))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// module is where this repository's packages are.
+// module is the import path of this repository.
 const module = "github.com/mepc/mepc-run/"
 
 // compile builds the program of a package, as make build does, and returns its
@@ -36,7 +36,7 @@ func installed(b *testing.B, name string) string {
 	return path
 }
 
-// Usage is what a program used; for a shell script, with all of its programs.
+// Usage is the resources a program used; for a shell script, with all of its programs.
 type Usage struct {
 	Wall time.Duration
 	CPU  time.Duration // user and system; not the servers' that it talked to

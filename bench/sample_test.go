@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sample is what one figure was in each round.
+// sample holds one figure's value in each round.
 type sample []float64
 
 func (s *sample) add(v float64)             { *s = append(*s, v) }
@@ -61,7 +61,7 @@ func TestQuantilesLieBetweenTheNearestValues(t *testing.T) {
 	}
 }
 
-// used is what one of the programs compared used, round by round.
+// used is the usage of one of the compared programs, round by round.
 type used struct{ wall, cpu, peak sample }
 
 func (u *used) add(v Usage) {

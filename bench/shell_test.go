@@ -17,7 +17,7 @@ import (
 // BenchmarkShell compares a redeploy by the talk's own commands, testdata/talk.sh,
 // with one by a recipe, testdata/talk.lua: build on one engine, ship to another,
 // start, move the traffic. The image is 200 MB, of which 8 MB are new in each
-// version; the old version is there already.
+// version; the old version is already there.
 func BenchmarkShell(b *testing.B) {
 	s := newShipping(b, 192*mega, 8*mega)
 	first := s.next(b)

@@ -13,7 +13,7 @@ import (
 	"github.com/mepc/mepc-run/internal/lab"
 )
 
-// changed is how much of an image of 200 MB is new.
+// changed is the new part of an image of 200 MB.
 const changed = 8 * mega
 
 // sender is two engines, and an application that is to get from the one to the other.
@@ -71,7 +71,7 @@ func (s *sender) ship(b *testing.B, ref, via string) (u Usage, out shipment) {
 	return u, out
 }
 
-// shipment is what testdata/ship.lua returns.
+// shipment is the result of testdata/ship.lua.
 type shipment struct {
 	Bytes  float64
 	Beyond float64 // the ms that it took beyond an inspect at both ends

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// think is how long a client rests between two requests.
+// think is a client's pause between two requests.
 const think = 20 * time.Millisecond
 
 // load is the audience: clients that ask for the app without a pause, half of

@@ -28,18 +28,22 @@ func main() {
 }
 
 // play starts the stage, plays the scenes in order, and takes the stage down
-// whatever happens.
+// whatever happens. What the clients saw comes last.
 func play(ctx context.Context) (err error) {
 	say("Setting the stage: a Docker engine, a Redis, a router, two images of a sample app")
 	s, err := newStage(ctx)
 	if s != nil {
-		defer func() { err = errors.Join(err, s.close()) }()
+		defer func() {
+			if err = errors.Join(err, s.close()); err == nil {
+				err = summary(s)
+			}
+		}()
 	}
 	if err != nil {
 		return err
 	}
 	for _, scene := range []func(context.Context, *stage) error{
-		register, deploy, redeploy, killDuringDeploy, scaleOut, deployBackend, summary,
+		register, deploy, redeploy, killDuringDeploy, scaleOut, deployBackend,
 	} {
 		if err := scene(ctx, s); err != nil {
 			return err
@@ -116,8 +120,7 @@ func deployBackend(ctx context.Context, s *stage) error {
 	return s.load.settle(ctx, "deploy the backend")
 }
 
-func summary(_ context.Context, s *stage) error {
-	s.load.stop()
+func summary(s *stage) error {
 	say("What the clients saw")
 	failed := s.load.print()
 	if failed > 0 {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A run that is killed, wherever it was, is taken back: the release of before has
+// A run that is killed, wherever it was, is undone: the previous release has
 // the traffic, nothing is left of the other, and the audience does not notice.
 func TestKilledRunIsTakenBack(t *testing.T) {
 	s := shared(t)
@@ -53,7 +53,7 @@ func TestKilledRunIsTakenBack(t *testing.T) {
 		s.serves("1.0", 1)
 	}
 	if r := s.exec("abort", "--json"); r.Err == nil || r.Err.Kind != "not_found" {
-		t.Errorf("taken back once more: %s", r)
+		t.Errorf("undone once more: %s", r)
 	}
 	l.end()
 }

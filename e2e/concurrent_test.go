@@ -67,7 +67,8 @@ func TestTwoOfTheSameDoNoHarm(t *testing.T) {
 	s.deploy("1.0")
 	l := s.load()
 	for _, version := range []string{"1.1", "1.2", "1.3"} {
-		first, second := s.begin(s.args(version, "replicas=2")...), s.begin(s.args(version, "replicas=2")...)
+		args := append(s.args(version, "replicas=2"), "--lock-wait", "2m") // however slow the machine is
+		first, second := s.begin(args...), s.begin(args...)
 		a, b := first(), second()
 		if a.Code != 0 || b.Code != 0 {
 			t.Fatalf("want two successes:\n%s\n%s", a, b)
@@ -98,7 +99,7 @@ func TestEditedListIsAConflict(t *testing.T) {
 	s.serves("1.1", 1)
 }
 
-// A run has the app until its end: whoever comes meanwhile is told who is at it,
+// A run has the app until its end: anyone who comes meanwhile is told who has it,
 // and changes nothing.
 func TestWhoeverComesMeanwhileIsToldByWhom(t *testing.T) {
 	s := shared(t)

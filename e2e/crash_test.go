@@ -23,7 +23,7 @@ func TestKilledRunIsCompletedByTheNext(t *testing.T) {
 	for i := range rounds {
 		next := (current + 1) % len(versions)
 		s.kill9After(whole*time.Duration(i)/time.Duration(rounds), s.args(versions[next], "keep=0")...)
-		if i%3 == 2 { // whoever comes next may want another version
+		if i%3 == 2 { // the next user may want another version
 			next = (next + 1) % len(versions)
 		}
 		s.deploy(versions[next], "keep=0")
@@ -55,7 +55,7 @@ func (s *stage) kill9After(after time.Duration, args ...string) {
 	}
 }
 
-// Ctrl-C takes back what was begun, wherever it comes.
+// Ctrl-C undoes what was begun, wherever it comes.
 func TestInterruptedRunTakesBackWhatItBegan(t *testing.T) {
 	s := shared(t)
 	s.deploy("1.0")

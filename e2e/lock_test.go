@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A run that is killed leaves its lock. Whoever comes next, on another machine,
+// A run that is killed leaves its lock. The next user, on another machine,
 // takes it over, and says so; on the same machine it knows at once.
 func TestTheLockOfAKilledRunIsTakenOver(t *testing.T) {
 	s := shared(t)

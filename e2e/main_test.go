@@ -6,9 +6,9 @@
 // More than fits into make test is done with these, and by make matrix:
 //
 // E2E_MATRIX=all does every fault of TestMatrix to every effect; without, each once.
-// E2E_REDEPLOYS is how many redeploys TestRedeploysUnderLoad does; 10 without.
-// E2E_KILLS is how many runs TestKilledRunIsCompletedByTheNext kills; 20 without.
-// E2E_DEPLOYERS is how many runs TestDeployersDoNotInterleave does at least; 10 without.
+// E2E_REDEPLOYS is the number of redeploys in TestRedeploysUnderLoad; default 10.
+// E2E_KILLS is the number of runs that TestKilledRunIsCompletedByTheNext kills; default 20.
+// E2E_DEPLOYERS is the minimum number of runs in TestDeployersDoNotInterleave; default 10.
 // E2E_TRAEFIK names a Traefik for TestTraefikUnderLoad; without it that is skipped.
 // E2E_PROGRAM names a mepc-run to test in place of one built from this tree.
 package e2e
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is where program has put mepc-run, or "".
+// built is the path at which program has put mepc-run, or "".
 var built string
 
 // program builds mepc-run, once, and returns its path.
@@ -51,7 +51,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built = filepath.Join(dir, "mepc-run")
-	build := exec.Command("go", "build", "-o", built, "../cmd/mepc-run")
+	build := exec.Command("go", "build", "-trimpath", "-o", built, "../cmd/mepc-run")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
 	out, err := build.CombinedOutput()
 	if err != nil {

@@ -129,7 +129,7 @@ func TestSwitchWhoseReplyIsLost(t *testing.T) {
 	s.serves("1.1", 1)
 }
 
-// The switch never reached Redis: all is taken back.
+// The switch never reached Redis: everything is undone.
 func TestSwitchThatIsLost(t *testing.T) {
 	s := shared(t)
 	s.deploy("1.0")

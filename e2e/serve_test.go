@@ -173,8 +173,8 @@ func (o *office) deployer(more string) string {
 local deployment = require("lib.deployment")
 local p = params{image = {required = true, doc = "what to deploy"}, ready = {default = "0s", doc = "how long it takes to start"}}
 local d = deployment.open{
-  image = p.image, app = %q, host = %q, port = 8080, replicas = 1, health = "/health", wait = 20, confirm = "/version", confirm_max = 15,
-  expect = p.image:match(":(.*)$"), drain = 0.1, drain_max = 60, admin = {%q}, links = {}, env = {"READY_AFTER=" .. p.ready}, secrets = {},
+  image = p.image, app = %q, host = {%q}, port = 8080, replicas = 1, health = "/health", wait = 20, confirm = "/version", confirm_max = 15,
+  expect = p.image:match(":(.*)$"), drain = 0.1, drain_max = 60, admin = {%q}, links = {}, env = {READY_AFTER = p.ready}, headers = {}, router_ca = "", secrets = {},
   identifier = "", network = "", advertise = "", publish = "0.0.0.0", restart = "always", keep = 1, retain = 5, dialect = "hipache",
 }
 d:start()
@@ -297,7 +297,7 @@ func TestServeRepairsTheRoutingWhenItsEngineComesBack(t *testing.T) {
 	o.serves("1.0", 1)
 }
 
-// count is how many runs ended so.
+// count returns the number of runs that ended so.
 func (o *office) count(status string) int {
 	var runs []struct{ Status string }
 	o.ask("GET", "/api/v1/runs?limit=500", nil, &runs)
@@ -345,13 +345,17 @@ func browser(t *testing.T) (ctx context.Context, shot func(name string)) {
 }
 
 // What a person does on the page: sign in, rehearse, read the plan, carry it out,
-// watch, approve; and sees a broken recipe, and the server come back.
+// watch, approve, read a container's log; and sees a run by hand, a failure with its
+// retry, a broken recipe, and the server come back.
 func TestPage(t *testing.T) {
 	o := openOffice(t, nil)
 	o.write("shop.lua", o.deployer(""))
 	o.write("promote.lua", `-- Promotes, when somebody says so.
-params{}
+params{image = {default = "shop:1.3"}, headers = {type = "map", default = {A = "b"}}}
 step("ask", function() log("thank you, " .. approve("Promote 1.4 to production?", {timeout = "2m"})) end)`)
+	o.write("fails.lua", `params{note = {default = ""}}
+step("good", function() log("this was well") end)
+step("bad", function() log.warn("this is not") fail("the disk is full", {hint = "free some"}) end)`)
 	ctx, shot := browser(t)
 	do := func(what string, actions ...chromedp.Action) {
 		t.Helper()
@@ -365,37 +369,70 @@ step("ask", function() log("thank you, " .. approve("Promote 1.4 to production?"
 		return chromedp.Poll(fmt.Sprintf("[...document.querySelectorAll(%q)].some((e) => e.textContent.includes(%q))", selector, text), nil)
 	}
 	click := func(text string) chromedp.Action {
-		return chromedp.Click(fmt.Sprintf(`//button[contains(., %q)]`, text), chromedp.BySearch)
+		once := chromedp.Click(fmt.Sprintf(`//button[contains(., %q)]`, text), chromedp.BySearch)
+		return chromedp.ActionFunc(func(ctx context.Context) error {
+			for {
+				err := once.Do(ctx)
+				if err == nil || !strings.Contains(err.Error(), "Could not find node") {
+					return err
+				}
+				// The page was drawn again between the look for the button and the click.
+			}
+		})
 	}
-	do("sign in", chromedp.Navigate(o.url+"/"), chromedp.WaitVisible("#token"))
+	open := func(path string) chromedp.Action { return chromedp.Navigate(o.url + path) }
+	do("sign in", open("/"), chromedp.WaitVisible("#token"), see("#where", "serve/token"))
 	shot("signin")
 	do("sign in", chromedp.SendKeys("#token", o.token), click("Sign in"), see("h1", "Now"), see("#line", "live"))
-	do("rehearse", chromedp.Navigate(o.url+"/#/recipes/shop"), chromedp.WaitVisible("#param-image"),
-		chromedp.SendKeys("#param-image", o.image("1.0")), click("Rehearse"), see("#plan", "docker.start"))
+	do("rehearse", open("/#/recipes/shop"), chromedp.WaitVisible("#param-image"),
+		chromedp.SendKeys("#param-image", o.image("1.0")), click("Rehearse"), see("#plan .add", "docker.create"))
 	shot("plan")
-	do("carry it out", click("Carry out this plan"), see("h1 .tag", "ok"), see(".time li", "docker.start"))
+	do("carry it out", click("Carry out this plan"), see("h1 .tag", "ok"), see(".time li li", "docker.start"))
 	shot("run")
 	o.serves("1.0", 1)
-	do("the traffic", chromedp.Navigate(o.url+"/#/"), see("section", o.app), see(".split span", "100 %"))
+	do("the traffic", open("/#/"), see("section h3", o.app), see(".split .new", "1.0 100 %"), see("section td time", "ago"))
 	shot("now")
-	do("approve", chromedp.Navigate(o.url+"/#/recipes/promote"), click("Run without a plan"), see("section", "Promote 1.4 to production?"))
+	do("a log", chromedp.Click(`//a[text()="Logs"]`, chromedp.BySearch), see("pre.log", "listening on"))
+	do("last runs, and what was given to them", open("/#/recipes/shop"), see("td", "shop 1.0"), see("form > label", "image"))
+	do("approve", open("/#/recipes/promote"), chromedp.SendKeys("#param-image", "shop:1.4"), click("Run without a plan"), see("section", "Promote 1.4 to production?"), see("section .version.new", "1.4"))
 	shot("approval")
-	do("approve", click("Approve"), see("h1 .tag", "unchanged"), see(".time li", "thank you, "))
+	do("approve", click("Approve"), see(".asked, h1 .tag, .time li", "pproved"), see("h1 .tag", "nothing to do"), see(".time li li", "thank you, "))
+	do("a failure", open("/#/recipes/fails"), click("Run without a plan"), see("h1 .tag", "failed"), see(".notice", "next: free some"),
+		see(".time li.step:not(.bad) > .mark", "✓"), see(".time li.step.bad > .mark", "✗"), see(".time li.step.bad li.warn", "this is not"))
+	shot("failed")
+	var before, after string
+	do("retry", chromedp.Location(&before))
+	do("retry", click("Retry"), chromedp.Poll("location.href != "+fmt.Sprintf("%q", before), nil), see("h1 .tag", "failed"), chromedp.Location(&after))
+	if before == after {
+		t.Error("a retry is no run of its own")
+	}
+	byHand := o.command("promote.lua")
+	byHand.Dir = o.dir
+	if err := byHand.Start(); err != nil {
+		t.Fatal(err)
+	}
+	do("a run by hand is seen, and answered", open("/#/"), see("td", "promote.lua"), see("section", "Promote 1.4 to production?"), click("Reject"), see(".asked", "Rejected"))
+	_ = byHand.Wait()
 	o.write("shop.lua", "params{")
-	do("a broken recipe", chromedp.Navigate(o.url+"/#/recipes"), see(".notice.bad", "shop.lua:1"))
+	do("a broken recipe", open("/#/recipes"), see(".notice.bad", "shop.lua:1"))
 	shot("broken")
 	_ = o.cmd.Process.Kill()
 	_ = o.cmd.Wait()
 	do("the server is away", see("#line", "does not answer"))
 	o.begin()
 	do("the server is back", see("#line", "live"))
-	do("history", chromedp.Navigate(o.url+"/#/runs?recipe=shop"), see("td", "shop"))
+	do("history", open("/#/runs?recipe=shop"), see("td", "shop"))
 	shot("runs")
-	do("a phone", chromedp.EmulateViewport(390, 800), chromedp.Navigate(o.url+"/#/"), see(".split span", "100 %"))
-	var wide bool
-	do("a phone", chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide))
-	if wide {
-		t.Error("on a phone the page is wider than the screen")
+	do("a phone", chromedp.EmulateViewport(390, 800))
+	for path, sign := range map[string]string{
+		"/#/": o.app, "/#/recipes": "promote", "/#/recipes/promote": "headers", "/#/runs": "fails", "/#/runs/" + after[strings.LastIndex(after, "/")+1:]: "this is not",
+	} {
+		var wide, object bool
+		do(path, open(path), see("main", sign), chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide),
+			chromedp.Evaluate("document.body.innerText.includes('[object') || [...document.querySelectorAll('input')].some((i) => (i.value + i.placeholder).includes('[object'))", &object))
+		if wide || object {
+			t.Errorf("%s on a phone: wider than the screen: %v, [object Object]: %v", path, wide, object)
+		}
+		shot("phone" + strings.ReplaceAll(strings.TrimPrefix(path, "/#/"), "/", "-"))
 	}
-	shot("phone")
 }

@@ -115,7 +115,7 @@ func (s *stage) startRouter(store redis.UniversalClient) {
 	s.router, s.admin = "http://"+r.Addr().String(), "http://"+r.AdminAddr().String()
 }
 
-// run is how a run of mepc-run ended.
+// run says how a run of mepc-run ended.
 type run struct {
 	Code           int
 	Stdout, Stderr string
@@ -132,7 +132,7 @@ type runError struct{ Kind, Op, Message, Hint, State, Details string }
 
 type runCall struct{ Op, Target, Outcome string }
 
-// String is what a failing test shows.
+// String returns the text a failing test shows.
 func (r *run) String() string {
 	return fmt.Sprintf("exit code %d after %s\n%s%s", r.Code, r.Took.Round(time.Millisecond), r.Stdout, r.Stderr)
 }
@@ -278,7 +278,7 @@ func (s *stage) remove(name string) {
 func (s *stage) removeAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	// First: a list that outlives its containers points to whoever gets their
+	// First: a list that outlives its containers points to whatever gets their
 	// addresses next, and bluegreen stops no container that a list points to.
 	s.store.Del(ctx, "frontend:"+s.app, "dead:"+s.app, "mepc:lock:{"+s.app+"}", "mepc:fence:{"+s.app+"}")
 	list, _ := s.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+s.app))})

@@ -62,7 +62,7 @@ func TestTalk(t *testing.T) {
 	}
 	r := s.deploy("1.3", "identifier=app", "links="+db+":db")
 	audience.end()
-	s.mentions(r.Stderr, "(app-green) has no traffic any more", "left as it is")
+	s.mentions(r.Stderr, "(app-green) has no traffic any more", "left running")
 	if got := s.readHipache(s.app); !slices.Equal(got.backends, s.addresses(s.running("1.3"))) || len(got.dead) != 0 {
 		t.Errorf("the keys are %+v", got)
 	}

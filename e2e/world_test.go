@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hipache is what Hipache and planb make of the keys of one host.
+// hipache interprets the keys of one host as Hipache and planb do.
 type hipache struct {
 	identifier string
 	backends   []string // with repetitions: weights

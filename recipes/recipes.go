@@ -1,4 +1,4 @@
-// Package recipes holds the recipes that mepc-run brings, and the library that
+// Package recipes holds the recipes that ship with mepc-run, and the library that
 // every recipe may require. They are files to read, run and fork.
 package recipes
 

@@ -2,16 +2,15 @@
 -- of the new ones beside all of the old.
 --
 -- With order=start-first each batch is started and healthy before as many old
--- containers lose their traffic and are stopped; with stop-first the old ones go
--- first, which needs no room at all, and two containers at least. When a batch
--- fails the old containers are started again, get their traffic back, and the new
+-- containers lose their traffic and are stopped. With stop-first the old ones go
+-- first: that needs no spare room, but at least two containers. If a batch fails,
+-- the old containers are started again and get their traffic back, and the new
 -- ones are taken down.
 local address = require("lib.address")
 local deployment = require("lib.deployment")
 local frontend = require("lib.frontend")
 local release = require("lib.release")
 local split = require("lib.split")
-local traffic = require("lib.traffic")
 
 local p = params(deployment.params{
   batch = {type = "integer", default = 1, min = 1, max = 100, doc = "how many containers to replace at a time"},
@@ -19,93 +18,74 @@ local p = params(deployment.params{
 })
 local d = deployment.open(p)
 if d.settled then return d:start() end
+local node = d.nodes[1]
 
--- The old backends, each once, with the containers of the app behind them.
-local mine, old, box, weights = {}, {}, {}, {}
-for _, c in ipairs(d.engine:list{all = false, labels = {["mepc.app"] = p.app}}) do
-  for _, url in ipairs(d.from) do
-    if address.answers(c, url) then
-      box[url] = c
-      mine[url] = c.labels["mepc.release"] == d.new.id
-    end
-  end
+-- The app's container at a backend, and whether it is one of the new release.
+local function container(url)
+  local c = d:owner(url)
+  if c and c.labels["mepc.app"] == p.app then return c, release.is(c, node.release) end
 end
-for _, url in ipairs(d.from) do
-  if not weights[url] and not mine[url] and d.outside[url] ~= false then old[#old + 1] = url end
-  weights[url] = (weights[url] or 0) + 1
+
+local old = {}
+for _, url in ipairs(d:serving(d.from)) do
+  if not select(2, container(url)) then old[#old + 1] = url end
 end
-local batches = split.batches(old, p.replicas, p.batch)
 if p.order == "stop-first" and #old > 0 and #old <= p.batch then
-  fail("stop-first would leave " .. p.host .. " without a backend", {
-    kind = "invalid_argument", hint = "take order=start-first, or a batch smaller than the " .. #old .. " containers that serve"})
+  fail("stop-first would leave " .. d.route.name .. " without a backend", {
+    kind = "invalid_argument", hint = "use order=start-first, or a batch smaller than the " .. #old .. " containers that serve"})
 end
 
--- What is stopped is started again when a later batch fails; its address may be
--- another then.
+-- Stopped containers are started again when a later batch fails; their addresses
+-- may have changed.
 local stopped = {}
 local function start_again()
-  local back = {}
-  parallel.map(stopped, function(c)
-    d.engine:update(c.name, {restart = c.restart})
-    d.engine:start(c.name)
-    d.engine:wait_healthy(c.name, d:probe())
-  end, {limit = 8})
-  for _, url in ipairs(d.from) do
-    local c = box[url] and not mine[url] and d.engine:find(box[url].name)
-    if c and c.state.running then back[#back + 1] = address.url(c, p.port, c.labels["mepc.advertise"] or "") end
-    if not box[url] then back[#back + 1] = url end
-  end
-  if #back > 0 then d.back = back end
+  node:start_again(stopped)
+  d:rehome()
   return #stopped .. " old containers were started again"
 end
 
-local list = d:serving(d.from)
-local function retire(batch)
-  if #batch.retire == 0 then return end
-  local left = split.without(list, batch.retire)
-  d:switch(left, "take " .. #batch.retire .. " old off " .. p.host)
-  list = left
-  d.undo[3] = d.undo[3] or defer("start the old containers again", start_again) -- before traffic goes back
-  step("drain", function() log(traffic.drain(p.admin, batch.retire, p.drain, p.drain_max)) end)
-  step("stop " .. #batch.retire .. " old", function()
-    parallel.map(batch.retire, function(url)
-      local c = box[url]
+local function retire(urls)
+  if #urls == 0 then return end
+  d:switch(function(at) return split.without(d:serving(at), urls) end, "take " .. #urls .. " old off " .. d.route.name)
+  d:undo("start the old containers again", start_again) -- before traffic goes back
+  step("drain", function() log(d:drain(urls)) end)
+  step("stop " .. #urls .. " old", function()
+    local pointing = frontend.all(d.store)
+    parallel.map(urls, function(url)
+      local c = container(url)
       if not c then return log(url .. " is not one of " .. p.app .. "'s containers: it is left running") end
-      stopped[#stopped + 1] = c
-      release.retire(d.engine, c)
+      local hosts = address.hosts(c, pointing)
+      if hosts then return log(c.name .. " is left running: " .. hosts .. " points to it") end
+      stopped[#stopped + 1] = node.engine:inspect(c.id)
+      release.retire(node.engine, c)
     end, {limit = 8})
-    frontend.revive(d.store, p.host)
+    d.route:revive()
   end)
 end
 
-local function start(batch)
-  if #batch.start == 0 then return end
-  step("start " .. #batch.start .. " of " .. d.new.name, function()
-    parallel.map(batch.start, function(i) d:bring_up(i) end, {limit = 8})
+local function start(replicas)
+  if #replicas == 0 then return end
+  step("start " .. #replicas .. " of " .. d:name(), function()
+    local there = node:containers()
+    parallel.map(replicas, function(i) node:bring_up(i, d.path, there) end, {limit = 8})
   end)
-  local more = {}
-  for _, i in ipairs(batch.start) do
-    local url = d:urls{d.engine:inspect(d:name(i))}[1]
-    if not frontend.lists(list, url) then more[#more + 1] = url end
-  end
-  if #more == 0 then return end
-  for _, url in ipairs(list) do more[#more + 1] = url end
-  d:switch(more, "send traffic to " .. #batch.start .. " of " .. d.new.name)
-  list = more
+  local urls = {}
+  for i, replica in ipairs(replicas) do urls[i] = node:url(replica) end
+  d:switch(function(at) return split.with(d:serving(at), urls) end, "send traffic to " .. #replicas .. " of " .. d:name())
 end
 
 d:take_down_on_failure()
-for _, batch in ipairs(batches) do
-  if p.order == "start-first" or #list == 0 then
-    start(batch)
-    retire(batch)
+for _, batch in ipairs(split.batches(old, p.replicas, p.batch)) do
+  if p.order == "start-first" then
+    start(batch.start)
+    retire(batch.retire)
   else
-    retire(batch)
-    start(batch)
+    retire(batch.retire)
+    start(batch.start)
   end
 end
 
-d:start("look at " .. d.new.name) -- all of them are there
+d:start("look at " .. d:name()) -- all of them exist by now
 d:switch()
 d:confirm()
 d:finish{} -- the old ones are drained and stopped

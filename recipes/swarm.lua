@@ -1,31 +1,31 @@
 -- Deploys an image as a service of a swarm, one batch of tasks after another.
 --
 -- Creates the service, or gives it the new image, and waits until the swarm has
--- replaced its tasks. A task that does not become healthy, or ends, makes the
--- swarm go back to what was there before; the run waits for that, and fails.
--- Whatever else goes wrong after the update began, the old configuration is
--- restored, too.
+-- replaced its tasks. If a task ends or does not become healthy, the swarm goes
+-- back to the previous configuration; the run waits for that, and fails. If
+-- anything else goes wrong after the update began, the run restores the previous
+-- configuration.
 local p = params{
   image       = {required = true, doc = "the image; each node must have it, or be able to pull it"},
-  app         = {default = "app", doc = "the service's name, and the label mepc.app of it"},
-  replicas    = {type = "integer", min = 0, default = 2, doc = "how many tasks; those of a service that is there are left alone unless scale=true"},
-  scale       = {type = "boolean", default = false, doc = "whether a service that is there gets so many replicas, too"},
+  app         = {default = "app", doc = "the service's name, and its label mepc.app"},
+  replicas    = {type = "integer", min = 0, default = 2, doc = "how many tasks; an existing service keeps its number unless scale=true"},
+  scale       = {type = "boolean", default = false, doc = "whether to set the number of replicas of an existing service"},
   ports       = {type = "list", default = {}, doc = "ports to publish, such as 8080:8080"},
-  publish     = {type = "enum", values = {"ingress", "host"}, default = "ingress", doc = "where: on every node, or on the tasks' own"},
+  publish     = {type = "enum", values = {"ingress", "host"}, default = "ingress", doc = "where to publish them: on every node, or only where the tasks run"},
   env         = {type = "list", default = {}, doc = "environment variables, as NAME=value"},
-  secrets     = {type = "list", default = {}, doc = "the swarm's secrets that its tasks read in /run/secrets"},
-  networks    = {type = "list", default = {}, doc = "overlay networks that its tasks are in"},
-  constraints = {type = "list", default = {}, doc = "which nodes its tasks may be on, such as node.role==worker"},
-  check       = {type = "list", default = {}, doc = "the program, and its arguments, that checks a task's health; empty: the image's HEALTHCHECK"},
-  interval    = {type = "duration", default = "2s", doc = "the time between health checks, where check is given"},
+  secrets     = {type = "list", default = {}, doc = "the swarm's secrets that the tasks read in /run/secrets"},
+  networks    = {type = "list", default = {}, doc = "overlay networks for the tasks"},
+  constraints = {type = "list", default = {}, doc = "which nodes may run the tasks, such as node.role==worker"},
+  check       = {type = "list", default = {}, doc = "the program, with its arguments, that checks a task's health; empty: the image's HEALTHCHECK"},
+  interval    = {type = "duration", default = "2s", doc = "the time between health checks, if check is given"},
   parallelism = {type = "integer", min = 0, default = 1, doc = "how many tasks are replaced at a time; 0: all"},
   delay       = {type = "duration", default = "0s", doc = "the time between one batch and the next"},
-  monitor     = {type = "duration", default = "5s", doc = "how long after its start the end of a task makes the swarm go back"},
+  monitor     = {type = "duration", default = "5s", doc = "how long a new task is watched: if it ends within this time, the swarm goes back"},
   order       = {type = "enum", values = {"start-first", "stop-first"}, default = "start-first", doc = "whether a new task runs before the old one is stopped"},
   deadline    = {type = "duration", default = "5m", doc = "how long the swarm may take"},
 }
 
--- The pure plan: what the service is to be, from what was asked for.
+-- The service to deploy, computed from the parameters alone.
 local function wanted()
   local env = {}
   for _, pair in ipairs(p.env) do
@@ -41,13 +41,13 @@ local function wanted()
   if #p.networks > 0 then spec.networks = p.networks end
   if #p.ports > 0 then spec.ports, spec.publish_mode = p.ports, p.publish end
   if #p.check > 0 then spec.healthcheck = {cmd = p.check, interval = p.interval} end
-  spec.labels["mepc.config"] = sha256(json.encode(spec)) -- what this run wants, by name
+  spec.labels["mepc.config"] = sha256(json.encode(spec)) -- identifies what this run wants
   return spec
 end
 
 local engine = docker.connect()
 if not engine:swarm().manager then
-  fail("the engine is not a manager of a swarm", {kind = "unavailable", hint = "docker.swarm_init() makes it one; --docker names another engine"})
+  fail("the engine is not a manager of a swarm", {kind = "unavailable", hint = "make it one with docker.swarm_init(), or name another engine with --docker"})
 end
 lock(p.app)
 local spec, before = wanted(), engine:service(p.app)
@@ -68,17 +68,17 @@ if not before then
 end
 
 if before.labels["mepc.app"] ~= p.app then
-  fail("the service " .. p.app .. " is not one of mepc-run's", {
-    kind = "conflict", hint = "give this one another name with app=, or that one the label: docker service update --label-add mepc.app=" .. p.app .. " " .. p.app})
+  fail("the service " .. p.app .. " was not created by mepc-run", {
+    kind = "conflict", hint = "use another name with app=, or adopt the service: docker service update --label-add mepc.app=" .. p.app .. " " .. p.app})
 end
 if p.scale then spec.replicas = p.replicas end
 local known = before.labels["mepc.config"] == spec.labels["mepc.config"]
-if known then spec.env = nil end -- a rehearsal does not know the values that are there
+if known then spec.env = nil end -- a rehearsal does not know the current values
 local after
 step("update " .. p.app, function()
-  -- A lost reply, or a deadline, may leave the update under way: it is taken back by
-  -- what the swarm itself remembers of the service. So is one that a run which was cut
-  -- off left under way; what someone else did is not.
+  -- A lost reply, or a deadline, may leave the update under way: the swarm's own memory
+  -- of the service undoes it. The same goes for an update that an interrupted run left
+  -- under way, but not for one by someone else.
   local undo = defer("restore " .. p.app, function()
     local now = engine:service(p.app)
     local ours = now and now.labels["mepc.config"] == spec.labels["mepc.config"]

@@ -4,12 +4,12 @@
 -- started beside the old one; two Redis commands move the traffic. bluegreen.lua
 -- does the same for production: it confirms, waits, stops the old one and undoes.
 local p = params{
-  context  = {required = true, doc = "directory with the application's Dockerfile"},
-  version  = {required = true, doc = "version of this build, such as 1.1"},
+  context  = {required = true, doc = "the directory with the application's Dockerfile"},
+  version  = {required = true, doc = "the version of this build, such as 1.1"},
   color    = {type = "enum", values = {"blue", "green"}, required = true, doc = "the container to create: the one without traffic now"},
-  frontend = {default = "appserver", doc = "host whose traffic moves"},
-  db       = {default = "db", doc = "container to link to; empty: none"},
-  tar      = {default = "app.tar", doc = "file that the image travels in"},
+  frontend = {default = "appserver", doc = "the host whose traffic moves"},
+  db       = {default = "db", doc = "the container to link to; empty: none"},
+  tar      = {default = "app.tar", doc = "the file that the image travels in"},
 }
 local image, name = "mepc/app:" .. p.version, "app-" .. p.color
 local r, key = redis.connect(), "frontend:" .. p.frontend
@@ -24,7 +24,7 @@ docker.save(image, p.tar)
 local production = docker.connect()
 production:load(p.tar)
 
--- The colour may be there from two deployments ago. It must not have the traffic.
+-- The colour may exist from two deployments ago. It must not have the traffic.
 local old = production:find(name)
 if old then
   for _, backend in ipairs(r:lrange(key, 1, -1)) do
@@ -43,7 +43,7 @@ production:create{
 production:start(name)
 local url = "http://" .. production:inspect(name).ip .. ":8080"
 
--- Is it there? The talk looked; we ask.
+-- Does it answer? The talk looked; we ask.
 production:wait_healthy(name, {http = {port = 8080, path = "/health"}, deadline = "30s"})
 
 -- redis-cli rpush frontend:appserver app http://IP:8080        (the first time)
@@ -54,7 +54,7 @@ if r:exists(key) == 0 then
 elseif r:linsert(key, "AFTER", "app", url) > 0 then
   r:ltrim(key, 0, 1)
 else
-  fail(key .. " has no identifier \"app\" to insert after: it was left as it was, and " .. name .. " runs without traffic")
+  fail(key .. " has no identifier \"app\" to insert after: the list is unchanged, and " .. name .. " runs without traffic")
 end
 r:del("dead:" .. p.frontend) -- a router's marks are positions in the list, and those have moved
 log(p.frontend .. " points to " .. name .. " at " .. url)

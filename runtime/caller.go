@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -9,9 +10,11 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 )
 
 // Caller is a Go function as a recipe can call it. Effect and Inline make one.
@@ -20,6 +23,8 @@ type Caller interface {
 	// result.
 	signature() (self, args, result reflect.Type)
 	invoke(c *Call, self any, values []lua.LValue) (any, error)
+	// most returns how many bytes the result may have; 0: as many as a run may hold.
+	most() int
 }
 
 // Effect makes a Caller of a function that does something to the world, or
@@ -33,7 +38,11 @@ func Effect[S, A, R any](f func(self S, ctx context.Context, a *A) (R, error)) C
 
 // Inline makes a Caller of a function that stays within the program: it
 // computes, or calls Lua functions it was given. It runs with the baton held,
-// so it must not block.
+// so it must not block. Before the call its arguments are charged to the run, by
+// nodes and bytes, and after it its result, which has a bound: work in proportion to
+// them needs nothing more. What makes more of them, or takes longer, asks its Call
+// first: Charge, TakeIn, Room, Builder. A Lua value that is only passed on is tagged
+// asis: it is not charged, and not to be looked into.
 func Inline[S, A, R any](f func(self S, c *Call, a *A) (R, error)) Caller {
 	return inlineCaller[S, A, R](f)
 }
@@ -48,6 +57,9 @@ func (effectCaller[S, A, R]) signature() (self, args, result reflect.Type) {
 	return reflect.TypeFor[S](), reflect.TypeFor[A](), reflect.TypeFor[R]()
 }
 
+// most: what a server answered is not refused after it did what was asked.
+func (effectCaller[S, A, R]) most() int { return 0 }
+
 func (f effectCaller[S, A, R]) invoke(c *Call, self any, values []lua.LValue) (any, error) {
 	a := new(A)
 	if err := c.decode(values, reflect.ValueOf(a).Elem()); err != nil {
@@ -57,10 +69,24 @@ func (f effectCaller[S, A, R]) invoke(c *Call, self any, values []lua.LValue) (a
 	op := c.op(self, reflect.ValueOf(a).Elem())
 	var out R
 	err := c.pass(op, func(ctx context.Context) (err error) {
+		if err := c.reachesOnlyTheWorld(); err != nil {
+			return err
+		}
 		out, err = f(s, ctx, a)
 		return err
 	})
 	return result(out), err
+}
+
+// reachesOnlyTheWorld refuses, in a world where nothing real is reached, what does not
+// act through that world: it would really be done.
+func (c *Call) reachesOnlyTheWorld() error {
+	w, ok := c.run.opts.World.(interface{ Rehearsed() bool })
+	if !ok || !w.Rehearsed() || c.fn.perRun() || c.fn.Class == effect.Pure {
+		return nil
+	}
+	return failure.New(failure.NotModelled, "%s does not act through the run's servers: in a rehearsal it would really be done", c.fn.name).
+		WithHint("its module takes its connections from servers.Access: Self: runtime.PerRun(func(a servers.Access) ...)")
 }
 
 type inlineCaller[S, A, R any] func(S, *Call, *A) (R, error)
@@ -68,6 +94,8 @@ type inlineCaller[S, A, R any] func(S, *Call, *A) (R, error)
 func (inlineCaller[S, A, R]) signature() (self, args, result reflect.Type) {
 	return reflect.TypeFor[S](), reflect.TypeFor[A](), reflect.TypeFor[R]()
 }
+
+func (inlineCaller[S, A, R]) most() int { return maxConverted }
 
 func (f inlineCaller[S, A, R]) invoke(c *Call, self any, values []lua.LValue) (any, error) {
 	a := new(A)
@@ -87,8 +115,11 @@ func result(out any) any {
 
 // decode fills dst, the function's argument struct, from the Lua values.
 func (c *Call) decode(values []lua.LValue, dst reflect.Value) error {
-	d := decoder{call: c}
+	d := decoder{call: c, tally: tally{entry: &c.entry}}
 	if err := d.args(c.fn.fields, c.fn.named, values, dst); err != nil {
+		if errors.Is(err, errConverted) {
+			return failure.New(failure.Limit, "%s", err.Error())
+		}
 		return failure.New(failure.Invalid, "%s", err.Error()).WithHint("%s", c.fn.usage())
 	}
 	if v, ok := dst.Addr().Interface().(interface{ Validate() error }); ok {
@@ -125,9 +156,12 @@ func (c *Call) op(self any, args reflect.Value) *effect.Op {
 	return op
 }
 
+// maxTarget is how much of a target's name is shown.
+const maxTarget = 1 << 10
+
 // clean makes op fit to be seen.
 func (c *Call) clean(op *effect.Op) {
-	op.Target = c.run.scrub.Clean(op.Target)
+	op.Target = show.Text(c.run.scrub.Clean(op.Target), maxTarget)
 	for i, a := range op.Args {
 		op.Args[i].Value = shorten(c.run.scrub.Clean(a.Value))
 	}
@@ -137,10 +171,13 @@ func (c *Call) newOp(self any) *effect.Op {
 	scope := scopeOf(c.Context())
 	op := &effect.Op{
 		Name: c.fn.name, Class: c.fn.Class, Where: c.Where(),
-		Scope: scope.steps, Branch: c.run.vm.Branch(c.state), Timeout: c.fn.Timeout,
+		Scope: scope.steps, Branch: c.entry.Branch(), Timeout: c.fn.Timeout,
 	}
 	if e, ok := self.(interface{ Endpoint() string }); ok {
 		op.Endpoint = c.run.scrub.Clean(e.Endpoint())
+	}
+	if s, ok := self.(interface{ Clock() clock.Clock }); ok {
+		op.Clock = s.Clock()
 	}
 	return op
 }
@@ -150,8 +187,9 @@ func (c *Call) pass(op *effect.Op, f func(context.Context) error) error {
 	if c.run.early {
 		return c.run.tooEarly()
 	}
+	c.entry.Charge(eventSteps)
 	var err error
-	c.run.vm.Block(c.state, func(ctx context.Context) {
+	c.entry.Block(func(ctx context.Context) {
 		err = c.run.gate.Do(ctx, op, f)
 	})
 	if e := failure.As(err); e != nil && e.Target == "" {

@@ -1,9 +1,9 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
-	"sort"
 	"strconv"
 	"time"
 
@@ -14,7 +14,8 @@ import (
 // fields describe. Every error names the argument: "image: string expected, got
 // nil".
 type decoder struct {
-	call *Call // nil when there is no run: the arguments are only looked at
+	call  *Call // nil when there is no run: the arguments are only looked at
+	tally tally
 }
 
 // args decodes positional arguments and, where there are named ones, a last
@@ -97,6 +98,9 @@ func count(n int, noun string) string {
 
 // rest collects all further positions into f, a slice.
 func (d *decoder) rest(f *Field, values []lua.LValue, dst reflect.Value) error {
+	if err := d.tally.add(len(values), len(values)*int(f.goT.Elem().Size())); err != nil {
+		return err
+	}
 	list := reflect.MakeSlice(f.goT, len(values), len(values))
 	for i, v := range values {
 		if err := d.item(f, v, list.Index(i), func() string { return fmt.Sprintf("argument %d", i+1) }); err != nil {
@@ -111,7 +115,7 @@ func (d *decoder) rest(f *Field, values []lua.LValue, dst reflect.Value) error {
 // refuses names that are not among them.
 func (d *decoder) table(fields []Field, path string, t *lua.LTable, dst reflect.Value) error {
 	if t != nil {
-		if err := unknownKeys(fields, path, t); err != nil {
+		if err := d.unknownKeys(fields, path, t); err != nil {
 			return err
 		}
 	}
@@ -131,27 +135,33 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-func unknownKeys(fields []Field, path string, t *lua.LTable) error {
+func (d *decoder) unknownKeys(fields []Field, path string, t *lua.LTable) error {
 	var unknown []string
 	for k, _ := t.Next(lua.LNil); k != lua.LNil; k, _ = t.Next(k) {
+		if err := d.tally.add(1, 0); err != nil {
+			return err
+		}
 		name, ok := k.(lua.LString)
 		if ok && hasField(fields, string(name)) {
 			continue
 		}
 		if !ok && len(fields) > 0 {
-			return fmt.Errorf("%sa table of named options expected, got one with the key %s", prefix(path), k.String())
+			return fmt.Errorf("%sa table of named options expected, got one with the key %s", prefix(path), brief(k.String()))
 		}
-		unknown = append(unknown, k.String())
+		if text := k.String(); len(unknown) == 0 {
+			unknown = append(unknown, text)
+		} else {
+			unknown[0] = min(unknown[0], text)
+		}
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
-	sort.Strings(unknown)
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
 	}
-	return fmt.Errorf("%sunknown option %q%s", prefix(path), unknown[0], DidYouMean(unknown[0], names))
+	return fmt.Errorf("%sunknown option %q%s", prefix(path), brief(unknown[0]), DidYouMean(unknown[0], names))
 }
 
 func hasField(fields []Field, name string) bool {
@@ -228,19 +238,25 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 	case reflect.TypeFor[Secret]():
 		return d.secretValue(path, v, out)
 	case reflect.TypeFor[*Function]():
-		fn, ok := v.(*lua.LFunction)
-		if !ok {
+		fn := d.call.Callable(v)
+		if fn == nil {
 			return wrong(path, "function", v)
 		}
-		out.Set(reflect.ValueOf(&Function{call: d.call, fn: fn}))
+		out.Set(reflect.ValueOf(fn))
 		return nil
 	case reflect.TypeFor[lua.LValue]():
+		if err := d.raw(f, path, v); err != nil {
+			return err
+		}
 		out.Set(reflect.ValueOf(v))
 		return nil
 	case reflect.TypeFor[*lua.LTable]():
 		t, ok := v.(*lua.LTable)
 		if !ok {
 			return wrong(path, "table", v)
+		}
+		if err := d.raw(f, path, v); err != nil {
+			return err
 		}
 		out.Set(reflect.ValueOf(t))
 		return nil
@@ -249,7 +265,7 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 		if f.Secret {
 			convert = revealed
 		}
-		plain, err := convert(v)
+		plain, err := convert(&d.tally, v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
@@ -264,6 +280,7 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 		if err != nil {
 			return err
 		}
+		d.tally.text(len(s))
 		if err := f.isText(path, s); err != nil {
 			return err
 		}
@@ -297,16 +314,31 @@ func (d *decoder) value(f *Field, path string, v lua.LValue, out reflect.Value) 
 // item decodes an item of a list or table. Its path is written only for an error,
 // which is found again.
 func (d *decoder) item(f *Field, v lua.LValue, out reflect.Value, path func() string) error {
-	if d.value(f, "", v, out) == nil {
-		return nil
+	if err := d.value(f, "", v, out); err == nil || errors.Is(err, errConverted) {
+		return err
 	}
 	return d.value(f, path(), v, out)
+}
+
+// raw charges a Lua value that the function gets as it is, but for one that it only
+// passes on.
+func (d *decoder) raw(f *Field, path string, v lua.LValue) error {
+	if f.AsIs {
+		return nil
+	}
+	if err := d.tally.raw(v, 0); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 func (d *decoder) list(f *Field, path string, v lua.LValue, out reflect.Value) error {
 	if out.Type().Elem().Kind() == reflect.Uint8 { // []byte: a Lua string is bytes
 		s, err := f.text(path, v)
 		if err != nil {
+			return err
+		}
+		if err := d.tally.add(1, len(s)); err != nil {
 			return err
 		}
 		out.SetBytes([]byte(s))
@@ -320,9 +352,12 @@ func (d *decoder) list(f *Field, path string, v lua.LValue, out reflect.Value) e
 	if !ok {
 		return wrong(path, typeWords(out.Type()), v)
 	}
-	n := listLen(t)
+	n := d.tally.listLen(t)
 	if k, _ := t.Next(lua.LNil); n == 0 && k != lua.LNil {
 		return fmt.Errorf("%s: %s expected, got a table whose keys are not 1, 2, 3 and so on", path, typeWords(out.Type()))
+	}
+	if err := d.tally.add(n, n*int(out.Type().Elem().Size())); err != nil {
+		return err
 	}
 	list := reflect.MakeSlice(out.Type(), n, n)
 	for i := range n {
@@ -341,9 +376,12 @@ func (d *decoder) dict(f *Field, path string, v lua.LValue, out reflect.Value) e
 	}
 	m := reflect.MakeMap(out.Type())
 	for k, item := t.Next(lua.LNil); k != lua.LNil; k, item = t.Next(k) {
+		if err := d.tally.add(1, entryBytes+int(out.Type().Elem().Size())); err != nil {
+			return err
+		}
 		key, ok := k.(lua.LString)
 		if !ok {
-			if listLen(t) > 0 {
+			if d.tally.listLen(t) > 0 {
 				return fmt.Errorf("%s: %s expected, got a list", path, typeWords(out.Type()))
 			}
 			if _, number := k.(lua.LNumber); !number {
@@ -351,6 +389,7 @@ func (d *decoder) dict(f *Field, path string, v lua.LValue, out reflect.Value) e
 			}
 			key = lua.LString(k.String())
 		}
+		d.tally.text(len(key))
 		if err := f.isText("a key of "+path, string(key)); err != nil {
 			return err
 		}

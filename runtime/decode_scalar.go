@@ -43,7 +43,7 @@ func (f *Field) inEnum(path, s string) error {
 	if len(f.Enum) == 0 || slices.Contains(f.Enum, s) {
 		return nil
 	}
-	return fmt.Errorf("%s: %q is not one of %s%s", path, s, strings.Join(f.Enum, ", "), DidYouMean(s, f.Enum))
+	return fmt.Errorf("%s: %q is not one of %s%s", path, brief(s), strings.Join(f.Enum, ", "), DidYouMean(s, f.Enum))
 }
 
 func (f *Field) number(path string, v lua.LValue, out reflect.Value) error {
@@ -89,6 +89,7 @@ func (f *Field) inRange(path string, x float64) error {
 func (d *decoder) secretValue(path string, v lua.LValue, out reflect.Value) error {
 	switch v := v.(type) {
 	case lua.LString:
+		d.tally.text(len(v))
 		out.Set(reflect.ValueOf(Secret{string(v)}))
 		if d.call != nil {
 			d.call.run.scrub.Add(string(v))

@@ -3,8 +3,10 @@ package runtime
 import (
 	"context"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/report/lines"
 )
 
 // Op is one call that passes the gate, as guards and sinks see it.
@@ -12,6 +14,28 @@ type Op = effect.Op
 
 // Progress is how far a call has come.
 type Progress = effect.Progress
+
+// Arg is an argument of a call, as text.
+type Arg = effect.Arg
+
+// CallResult is how a call ended.
+type CallResult = effect.Result
+
+// Outcome says what a call did: ok, unchanged, refused (nothing was done) or unknown
+// (it may have been done).
+type Outcome = effect.Outcome
+
+// StepEvent is a step that began or ended.
+type StepEvent = effect.Step
+
+// LogEvent is a line that the recipe wrote.
+type LogEvent = effect.Log
+
+// UndoEvent is a compensation that was registered, withdrawn or run.
+type UndoEvent = effect.Compensation
+
+// Clock tells the time and waits.
+type Clock = clock.Clock
 
 // EventType says what an Event tells.
 type EventType = effect.EventType
@@ -55,7 +79,7 @@ const (
 // Report shows how far the call under ctx, that of an Effect function, has come.
 func Report(ctx context.Context, p Progress) { effect.Report(ctx, p) }
 
-// Note says in a few words what came of the call under ctx.
+// Note gives the result of the call under ctx in a few words.
 func Note(ctx context.Context, summary string) { effect.Note(ctx, summary) }
 
 // Unaltered says that the call under ctx found the world as wanted and changed
@@ -64,3 +88,13 @@ func Unaltered(ctx context.Context) { effect.Unaltered(ctx) }
 
 // ExitCode returns the exit code of a process that ends with err.
 func ExitCode(err error) int { return failure.ExitCode(err) }
+
+// Lines is a sink that writes a run's effects for programs, one JSON object a line,
+// as mepc-run --json does; its End writes how the run ended. The fields of EffectLine,
+// ResultLine and ErrorLine say what the keys mean.
+type (
+	Lines      = lines.Writer
+	EffectLine = lines.Effect
+	ResultLine = lines.Result
+	ErrorLine  = lines.Error
+)

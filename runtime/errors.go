@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,31 +13,40 @@ import (
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 )
 
 // goErrorKey is where an error object's metatable keeps the Go error.
 const goErrorKey = "\x00error"
 
-// errorObject returns e as recipes see it: a table with its fields, that prints
-// as its message and remembers e.
+// errorFields are the fields of an error as recipes see it; docs/errors.md explains them.
+var errorFields = []Field{
+	{Name: "kind"},
+	{Name: "message", Alias: []string{"msg", "text", "error"}},
+	{Name: "op"},
+	{Name: "target"},
+	{Name: "hint", Alias: []string{"next"}},
+	{Name: "where", Alias: []string{"line", "position"}},
+	{Name: "state"},
+	{Name: "details"},
+	{Name: "retryable"},
+}
+
+// errorObject returns e as recipes see it: a table with its fields and no others, that
+// prints as its message and remembers e.
 func (r *Run) errorObject(e *Error) lua.LValue {
-	t := newTable(0, 8)
-	set := func(name, v string) {
+	t := sandbox.NewTable(0, 8)
+	for i, v := range [...]string{ // in the order of errorFields
+		string(e.Kind), r.scrub.Clean(e.Message), e.Op, e.Target, e.Hint, e.Where, r.scrub.Clean(e.State), r.scrub.Clean(e.Details),
+	} {
 		if v != "" {
-			t.RawSetString(name, lua.LString(v))
+			t.RawSetString(errorFields[i].Name, lua.LString(v))
 		}
 	}
-	set("kind", string(e.Kind))
-	set("op", e.Op)
-	set("target", e.Target)
-	set("message", r.scrub.Clean(e.Message))
-	set("hint", e.Hint)
-	set("where", e.Where)
-	set("state", r.scrub.Clean(e.State))
-	set("details", r.scrub.Clean(e.Details))
 	t.RawSetString("retryable", lua.LBool(e.Retryable))
-	mt := newTable(0, 4)
+	mt := sandbox.NewTable(0, 5)
 	mt.RawSetString(goErrorKey, &lua.LUserData{Value: e})
+	mt.RawSetString("__index", r.errorIndex)
 	mt.RawSetString("__tostring", r.errorText)
 	mt.RawSetString("__concat", r.errorConcat)
 	mt.RawSetString("__metatable", lua.LString("error"))
@@ -43,19 +55,22 @@ func (r *Run) errorObject(e *Error) lua.LValue {
 }
 
 func (r *Run) errorFuncs() {
-	L := r.vm.State()
-	r.errorText = L.NewFunction(func(L *lua.LState) int {
-		L.Push(lua.LString(text(L, L.Get(1))))
+	r.errorText = r.vm.NewFunction(func(e sandbox.Entry) int {
+		e.Push(lua.LString(text(e, e.Arg(1))))
 		return 1
 	})
-	r.errorConcat = L.NewFunction(func(L *lua.LState) int {
-		L.Push(lua.LString(text(L, L.Get(1)) + text(L, L.Get(2))))
+	r.errorIndex = r.strictIndex("an error", shape{whole: true}, errorFields)
+	r.errorConcat = r.vm.NewFunction(func(e sandbox.Entry) int {
+		b := e.Builder()
+		b.WriteString(text(e, e.Arg(1)))
+		b.WriteString(text(e, e.Arg(2)))
+		e.Push(lua.LString(b.String()))
 		return 1
 	})
 }
 
 // text returns v as tostring would for an error object or a plain value.
-func text(L *lua.LState, v lua.LValue) string {
+func text(entry sandbox.Entry, v lua.LValue) string {
 	if e := goError(v); e != nil {
 		s := e.Error()
 		if e.Where != "" {
@@ -63,7 +78,7 @@ func text(L *lua.LState, v lua.LValue) string {
 		}
 		return s
 	}
-	return L.ToStringMeta(v).String()
+	return entry.Text(v)
 }
 
 // goError returns the Go error behind an error object, or nil.
@@ -81,13 +96,26 @@ func goError(v lua.LValue) *Error {
 		return nil
 	}
 	e, _ := ud.Value.(*Error)
+	// A recipe may put the hint in the words of who called it.
+	if hint, ok := t.RawGetString("hint").(lua.LString); ok && e != nil && string(hint) != e.Hint {
+		said := *e
+		said.Hint = string(hint)
+		return &said
+	}
 	return e
 }
+
+// errorSteps is what an error of a Go function costs: its words, a suggestion, the
+// position.
+const errorSteps = 200
 
 // fail raises err in the recipe as the outcome of call.
 func (r *Run) fail(c *Call, err error) {
 	if fatal(err) {
-		r.vm.Throw(c.state, err)
+		c.entry.Throw(err)
+	}
+	if c.Context().Err() == nil { // else the run ends by this error, which is to say where
+		c.entry.Charge(errorSteps)
 	}
 	var e *Error
 	if found := failure.As(err); found != nil {
@@ -106,7 +134,7 @@ func (r *Run) fail(c *Call, err error) {
 			e.Op = c.fn.name
 		}
 	}
-	r.vm.Raise(c.state, r.errorObject(e))
+	c.entry.Raise(r.errorObject(e))
 }
 
 // fatal reports whether err ends the run whatever the recipe does.
@@ -135,7 +163,7 @@ func (r *Run) toError(err error) error {
 	}
 	e := goError(raised.Value)
 	if e == nil {
-		e = r.scriptError(raised.Value)
+		e = r.scriptError(raised)
 	}
 	copied := *e
 	if copied.Trace == nil {
@@ -148,15 +176,19 @@ func (r *Run) toError(err error) error {
 }
 
 // scriptError makes an Error of a value that the recipe raised itself. A table
-// may carry kind, message and hint.
-func (r *Run) scriptError(v lua.LValue) *Error {
+// may carry kind, message and hint; one that can be written as text is that text,
+// which the sandbox has written.
+func (r *Run) scriptError(raised *sandbox.RaisedError) *Error {
 	e := &Error{Kind: failure.Script}
-	t, ok := v.(*lua.LTable)
-	if !ok || r.vm.State().GetMetaField(t, "__tostring") != lua.LNil {
-		e.Message = r.vm.ToString(r.vm.State(), v)
+	t, ok := raised.Value.(*lua.LTable)
+	if !ok || r.vm.Meta(t, "__tostring") != lua.LNil {
+		e.Message = raised.Message
 		// error() put "file:line:" in front; the position stands in Where.
 		if where, msg, ok := strings.Cut(e.Message, ": "); ok && isPosition(where) {
 			e.Where, e.Message = where, msg
+		}
+		if strings.HasPrefix(e.Message, "attempt to perform arithmetic on a string value") {
+			e.Hint = "texts are joined with ..: \"a\" .. b"
 		}
 		return e
 	}
@@ -166,10 +198,13 @@ func (r *Run) scriptError(v lua.LValue) *Error {
 		e.Kind = kind
 	}
 	if e.Message == "" {
-		e.Message = "the recipe raised a table without a message"
+		e.Message = "the recipe raised a table without a message: " + show.Line(t, maxShown)
 	}
 	return e
 }
+
+// maxShown is how much of a value stands in an error.
+const maxShown = 300
 
 // claimable are the kinds that a recipe may give to an error of its own.
 var claimable = []Kind{
@@ -213,16 +248,52 @@ func position(file string, line int) string {
 	return fmt.Sprintf("%s:%d", file, line)
 }
 
+// fromLibrary returns the files of the run that are the library's, word by word.
+func (r *Run) fromLibrary() []string {
+	library := r.host.opts.Library
+	if library == nil {
+		return nil
+	}
+	var files []string
+	for _, file := range slices.Sorted(maps.Keys(r.sources)) {
+		if src, err := fs.ReadFile(library, file); err == nil && bytes.Equal(src, r.sources[file]) {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// bugHint says what to do about a bug of ours.
+const bugHint = "this is a bug in mepc-run: please report it"
+
 // finish turns what ended the run into the error that its caller gets.
 func (r *Run) finish(err error) error {
 	if err == nil {
 		return nil
 	}
+	var out error
+	bug := failure.Protect(func() error { out = r.told(err); return nil })
+	if e := failure.As(bug); e != nil {
+		e.Message = "panic while an error was written" // it may be the scrubber that is broken
+		return e
+	}
+	return out
+}
+
+func (r *Run) told(err error) error {
 	err = r.toError(err)
 	var limit *sandbox.LimitError
 	var bug *sandbox.PanicError
 	var stopped *sandbox.StoppedError
+	var stuck *stuckError
 	switch {
+	case errors.As(err, &stuck):
+		e := failure.Wrap(failure.Cancelled, stuck, "interrupted")
+		if cause := failure.As(stuck.cause); cause != nil {
+			e = &Error{Kind: cause.Kind, Message: stuck.Error(), Cause: stuck}
+		}
+		e.Stack, e.Hint = stuck.stacks, bugHint
+		err = e
 	case errors.As(err, &limit):
 		err = &Error{
 			Kind: failure.Limit, Where: position(limit.File, limit.Line),
@@ -231,9 +302,8 @@ func (r *Run) finish(err error) error {
 		}
 	case errors.As(err, &bug):
 		err = &Error{
-			Kind: failure.Internal, Message: bug.Error(), Details: string(bug.Stack), Cause: err,
-			Where: position(bug.File, bug.Line), Trace: trace(bug.Frames),
-			Hint: "this is a bug in mepc-run: please report it with the lines above",
+			Kind: failure.Internal, Message: bug.Error(), Stack: string(bug.Stack), Cause: err,
+			Where: position(bug.File, bug.Line), Trace: trace(bug.Frames), Hint: bugHint,
 		}
 	case errors.As(err, &stopped):
 		e := failure.Wrap(failure.Cancelled, stopped.Cause, "interrupted")
@@ -247,6 +317,6 @@ func (r *Run) finish(err error) error {
 	if e == nil {
 		e = failure.Wrap(failure.Internal, err, "run")
 	}
-	e.Excerpt = r.excerpt(e.Where)
+	e.Excerpt, e.Library = r.excerpt(e.Where), r.fromLibrary()
 	return r.scrub.cleanError(e)
 }

@@ -26,15 +26,15 @@ type Options struct {
 }
 
 // Cache holds compiled files by their content. The zero value is ready to use.
-type Cache = sandbox.Cache
+type Cache struct{ files sandbox.Cache }
 
 // Limits bound what a recipe may use.
 type Limits = sandbox.Limits
 
 // Host compiles and runs recipes with a fixed set of modules. It is safe for
 // concurrent use; each run has its own Lua state and its own world. Making a Host
-// reads the tables of all modules, which costs more than a rehearsal: whoever runs
-// many recipes, or one many times, makes one Host and gives each run its world in
+// reads the tables of all modules, which costs more than a rehearsal: to run
+// many recipes, or one many times, make one Host and give each run its world in
 // RunOptions.World. Runs at the same time need Limits.HeapBytes of math.MaxUint64:
 // the watch over the heap cannot tell them apart.
 type Host struct {
@@ -52,7 +52,7 @@ func New(opts Options) *Host {
 	if opts.Cache == nil {
 		opts.Cache = &Cache{}
 	}
-	h := &Host{opts: opts, cache: opts.Cache, types: map[reflect.Type]*boundType{}}
+	h := &Host{opts: opts, cache: &opts.Cache.files, types: map[reflect.Type]*boundType{}}
 	h.secretType = &boundType{Type: Type{Name: "secret", Of: Secret{}}}
 	h.types[reflect.TypeFor[Secret]()] = h.secretType
 	for _, m := range opts.Modules {
@@ -75,6 +75,7 @@ type boundModule struct {
 type boundType struct {
 	Type
 	module string
+	perRun bool // its objects come of each run's world
 	funcs  map[string]*boundFunc
 	fields []Field // what can be read of an object
 
@@ -90,6 +91,16 @@ type boundFunc struct {
 	named  []Field      // those of fields that are not given by position
 	typ    *boundType   // of the receiver, for methods
 	module *boundModule // for functions
+	word   bool         // it is called through the table of its words
+}
+
+// perRun reports whether f acts on what its module makes of each run's world.
+func (f *boundFunc) perRun() bool {
+	if f.typ != nil {
+		return f.typ.perRun
+	}
+	_, ok := f.module.Self.(*Receiver)
+	return ok
 }
 
 func (h *Host) register(m Module) {
@@ -97,12 +108,13 @@ func (h *Host) register(m Module) {
 		panic("runtime: two modules named " + m.Name)
 	}
 	b := &boundModule{Module: m}
+	_, perRun := m.Self.(*Receiver)
 	for _, f := range m.Funcs {
-		b.funcs = append(b.funcs, h.bind(qualified(m.Name, ".", f.Name), f, b, nil))
+		b.funcs = append(b.funcs, h.bind(f.Qualified(m.Name), f, b, nil))
 	}
 	h.modules = append(h.modules, b)
 	for _, t := range m.Types {
-		bt := &boundType{Type: t, module: m.Name, funcs: map[string]*boundFunc{}, fields: t.Fields()}
+		bt := &boundType{Type: t, module: m.Name, perRun: perRun, funcs: map[string]*boundFunc{}, fields: t.Fields()}
 		for _, f := range t.Funcs {
 			bt.funcs[f.Name] = h.bind(qualified(m.Name, ".", f.Name), f, nil, bt)
 		}
@@ -124,6 +136,16 @@ func (h *Host) register(m Module) {
 func (b *boundFunc) takeUTF8() {
 	markUTF8(b.fields)
 	b.named = namedFields(b.fields)
+}
+
+// Qualified names f as a recipe calls it, where it is a function of module.
+func (f *Func) Qualified(module string) string { return qualified(module, f.sep(), f.Name) }
+
+func (f *Func) sep() string {
+	if f.Colon {
+		return ":"
+	}
+	return "."
 }
 
 func qualified(module, sep, name string) string {

@@ -7,6 +7,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 )
 
 // install puts a module's functions into the run's globals.
@@ -17,10 +19,10 @@ func (r *Run) install(m *boundModule) {
 		}
 		return
 	}
-	t := newTable(0, 0) // stays empty, so that setting a field asks __newindex
+	t := sandbox.NewTable(0, 0) // stays empty, so that setting a field asks __newindex
 	names := make([]string, len(m.funcs))
 	funcs := map[string]*lua.LFunction{}
-	mt := newTable(0, 4)
+	mt := sandbox.NewTable(0, 4)
 	for i, f := range m.funcs {
 		names[i] = f.Name
 		if f.Name == "" {
@@ -28,26 +30,26 @@ func (r *Run) install(m *boundModule) {
 		}
 	}
 	words := r.words(Words{Name: m.Name, Self: m.Self, Find: m.Words})
-	mt.RawSetString("__index", r.vm.State().NewFunction(func(L *lua.LState) int {
-		name := L.Get(2).String()
+	mt.RawSetString("__index", r.vm.NewFunction(func(e sandbox.Entry) int {
+		name := keyName(e)
+		if m.Words != nil {
+			e.Push(words.find(e, name))
+			return 1
+		}
 		f := funcs[name]
 		if i := slices.Index(names, name); f == nil && i >= 0 && name != "" {
 			f = r.function(m.funcs[i]) // most runs use few of them
 			funcs[name] = f
 		}
 		if f != nil {
-			L.Push(f)
+			e.Push(f)
 			return 1
 		}
-		if m.Words != nil {
-			L.Push(words.find(L, name))
-			return 1
-		}
-		r.raise(L, m.Name, m.NoFunction(name))
+		r.raise(e, m.Name, m.NoFunction(name))
 		return 0
 	}))
-	mt.RawSetString("__newindex", r.vm.State().NewFunction(func(L *lua.LState) int {
-		r.raise(L, m.Name, failure.New(failure.Invalid, "%s cannot be changed", m.Name))
+	mt.RawSetString("__newindex", r.vm.NewFunction(func(e sandbox.Entry) int {
+		r.raise(e, m.Name, failure.New(failure.Invalid, "%s cannot be changed", m.Name))
 		return 0
 	}))
 	mt.RawSetString("__metatable", lua.LString(m.Name))
@@ -55,24 +57,34 @@ func (r *Run) install(m *boundModule) {
 	r.vm.SetGlobal(m.Name, t)
 }
 
+// keyName is the name that is looked up, no longer than a message may have it.
+func keyName(e sandbox.Entry) string {
+	name := e.Arg(2).String()
+	if len(name) > maxName {
+		e.ChargeBytes(len(name))
+		name = show.Text(name, maxName)
+	}
+	return name
+}
+
 // raise raises err at the line that runs in L.
-func (r *Run) raise(L *lua.LState, op string, err error) {
-	r.fail(&Call{run: r, state: L, fn: &boundFunc{name: op}}, err)
+func (r *Run) raise(e sandbox.Entry, op string, err error) {
+	r.fail(&Call{run: r, entry: e, fn: &boundFunc{name: op}}, err)
 }
 
 // function makes the Lua function of f.
 func (r *Run) function(f *boundFunc) *lua.LFunction {
-	return r.vm.State().NewFunction(func(L *lua.LState) int {
-		c := &Call{run: r, state: L, fn: f}
-		values := make([]lua.LValue, L.GetTop())
-		for i := range values {
-			values[i] = L.Get(i + 1)
+	return r.vm.NewFunction(func(e sandbox.Entry) int {
+		c := &Call{run: r, entry: e, fn: f, passed: e.Args()}
+		if f.typ == nil && (f.Name == "" || f.Colon || f.word) && len(c.passed) > 0 {
+			c.passed = c.passed[1:] // the module, or the word that was called
 		}
-		if f.Name == "" && f.typ == nil && len(values) > 0 {
-			values = values[1:] // __call's first argument is the module
-		}
+		values := c.passed
 		var self any
 		var err error
+		if _, isTable := e.Arg(1).(*lua.LTable); f.Colon && !isTable {
+			r.fail(c, failure.New(failure.Invalid, "called without its module").WithHint("write a colon: %s(...)", f.name))
+		}
 		if f.typ != nil {
 			self, values, err = f.receiver(values)
 		} else {
@@ -82,10 +94,11 @@ func (r *Run) function(f *boundFunc) *lua.LFunction {
 			r.fail(c, err)
 		}
 		out, err := f.Call.invoke(c, self, values)
+		e.Returned()
 		if err != nil {
 			r.fail(c, err)
 		}
-		return r.push(L, out)
+		return (&encoder{run: r, entry: e, op: f.name, most: f.Call.most()}).push(out)
 	})
 }
 
@@ -100,14 +113,15 @@ func (f *boundFunc) receiver(values []lua.LValue) (any, []lua.LValue, error) {
 		WithHint("write a colon: x:%s(...)", f.Name)
 }
 
-func (r *Run) push(L *lua.LState, out any) int {
+func (e *encoder) push(out any) int {
 	if many, ok := out.(Results); ok {
+		e.entry.Charge(len(many))
 		for _, v := range many {
-			L.Push(r.toLua(v))
+			e.entry.Push(e.value(v))
 		}
 		return len(many)
 	}
-	L.Push(r.toLua(out))
+	e.entry.Push(e.value(out))
 	return 1
 }
 
@@ -116,42 +130,41 @@ func (t *boundType) metatable(r *Run) *lua.LTable {
 	if mt := r.metatables[t]; mt != nil {
 		return mt
 	}
-	mt := newTable(0, 4)
+	mt := sandbox.NewTable(0, 4)
 	r.metatables[t] = mt
-	L := r.vm.State()
 	methods := map[string]*lua.LFunction{}
-	mt.RawSetString("__index", L.NewFunction(func(L *lua.LState) int {
-		name := L.Get(2).String()
+	mt.RawSetString("__index", r.vm.NewFunction(func(e sandbox.Entry) int {
+		name := keyName(e)
 		if fn := methods[name]; fn != nil {
-			L.Push(fn)
+			e.Push(fn)
 			return 1
 		}
 		if i := slices.IndexFunc(t.fields, func(f Field) bool { return f.Name == name }); i >= 0 {
-			v := reflect.ValueOf(L.Get(1).(*lua.LUserData).Value).Elem()
-			L.Push(r.toLua(v.FieldByIndex(t.fields[i].index).Interface()))
+			v := reflect.ValueOf(e.Arg(1).(*lua.LUserData).Value).Elem()
+			e.Push((&encoder{run: r, entry: e}).value(v.FieldByIndex(t.fields[i].index).Interface()))
 			return 1
 		}
 		f, err := r.host.method(t, name)
 		if err != nil {
-			r.raise(L, t.Name, err)
+			r.raise(e, t.Name, err)
 		}
 		methods[name] = r.function(f)
-		L.Push(methods[name])
+		e.Push(methods[name])
 		return 1
 	}))
 	if call := t.funcs[""]; call != nil {
 		mt.RawSetString("__call", r.function(call))
 	}
-	mt.RawSetString("__newindex", L.NewFunction(func(L *lua.LState) int {
-		r.raise(L, t.Name, failure.New(failure.Invalid, "%s objects have no fields to set", t.Name))
+	mt.RawSetString("__newindex", r.vm.NewFunction(func(e sandbox.Entry) int {
+		r.raise(e, t.Name, failure.New(failure.Invalid, "%s objects have no fields to set", t.Name))
 		return 0
 	}))
-	mt.RawSetString("__tostring", L.NewFunction(func(L *lua.LState) int {
+	mt.RawSetString("__tostring", r.vm.NewFunction(func(e sandbox.Entry) int {
 		text := t.Name
-		if s, ok := L.Get(1).(*lua.LUserData).Value.(interface{ String() string }); ok {
+		if s, ok := e.Arg(1).(*lua.LUserData).Value.(interface{ String() string }); ok {
 			text = r.scrub.Clean(s.String())
 		}
-		L.Push(lua.LString(text))
+		e.Push(lua.LString(text))
 		return 1
 	}))
 	mt.RawSetString("__metatable", lua.LString(t.Name))

@@ -10,6 +10,9 @@ import (
 // that m gives have a method of that name, it says how to get at that.
 func (m *Module) NoFunction(name string) *Error {
 	err := failure.New(failure.Invalid, "%s has no function %q", m.Name, name)
+	if instead := m.Instead[name]; instead != "" {
+		return err.WithHint("%s", instead)
+	}
 	for i := range m.Types {
 		t := &m.Types[i]
 		if !t.HasMethod(name) {

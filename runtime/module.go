@@ -17,12 +17,18 @@ type Module struct {
 	Self  any    // what the functions of Funcs get as their receiver; or a *Receiver, which makes one for each run
 	Funcs []Func
 	Types []Type
+	// Instead says what to write in place of functions of other tools that people try, by
+	// their names.
+	Instead map[string]string
+	// Requires are further names by which require returns the module.
+	Requires []string
 	// UTF8 says that the strings its functions take end up in JSON, which has no other
 	// bytes: those that are not UTF-8 are refused. A []byte takes any.
 	UTF8 bool
-	// Words, when set, is asked for functions that Funcs does not have, whose
-	// names may be of several words: assert.is_not.equal is "is_not.equal". No
-	// function and no error means that path is the beginning of such names.
+	// Words, when set, is asked for functions in place of Funcs, which are then for
+	// documentation. Names may be of several words: assert.is_not.equal is
+	// "is_not.equal". No function and no error means that path is the beginning of
+	// such names.
 	Words func(path string) (*Func, error)
 }
 
@@ -58,6 +64,8 @@ type Func struct {
 	Raises  []Kind
 	Example string        // Lua, tried by a test
 	Early   bool          // it calls Call.Declare: it comes before params{}
+	Colon   bool          // it is called with a colon, and does not get the module: say:set(...)
+	Value   bool          // of Words: reading it calls it, and gives the result: match._
 	Timeout time.Duration // bounds a call whose arguments say nothing else; 0: one minute
 	Call    Caller
 }

@@ -27,7 +27,7 @@ type Param struct {
 
 // paramDecl is what stands behind a name in params{}.
 type paramDecl struct {
-	Type     string     `lua:"type" default:"string" enum:"string|integer|number|boolean|duration|size|enum|list|secret" doc:"what is taken"`
+	Type     string     `lua:"type" default:"string" enum:"string|integer|number|boolean|duration|size|enum|list|map|secret" doc:"what is taken"`
 	Required bool       `lua:"required" doc:"whether it must be given"`
 	Default  lua.LValue `lua:"default" doc:"the value when it is not given"`
 	Doc      string     `lua:"doc" doc:"one line for --help"`
@@ -67,10 +67,10 @@ func (r *Run) declare(c *Call, k, v lua.LValue) (Param, error) {
 	name, ok := k.(lua.LString)
 	t, isTable := v.(*lua.LTable)
 	if !ok || !isTable {
-		return Param{}, fmt.Errorf("params{} takes name = {type=..., ...}, got %s = %s", k.String(), typeName(v))
+		return Param{}, fmt.Errorf("params{} takes name = {type=..., ...}, got %s = %s", brief(k.String()), typeName(v))
 	}
 	decl := paramDecl{}
-	d := decoder{call: c}
+	d := decoder{call: c, tally: tally{entry: &c.entry}}
 	if err := d.decl(string(name), t, &decl); err != nil {
 		return Param{}, err
 	}
@@ -82,7 +82,7 @@ func (r *Run) declare(c *Call, k, v lua.LValue) (Param, error) {
 		return Param{}, fmt.Errorf("%s: values={...} belongs to type=\"enum\", and the other way round", name)
 	}
 	if decl.Default != nil && decl.Default != lua.LNil {
-		plain, err := toGo(decl.Default)
+		plain, err := toGo(&d.tally, decl.Default)
 		if err != nil {
 			return Param{}, fmt.Errorf("%s: default: %w", name, err)
 		}
@@ -153,6 +153,9 @@ func (p *Param) Check(given any) error {
 // check converts a given value, text from the command line or a plain value, to
 // p's type.
 func (p *Param) check(given any) (any, error) {
+	if many, ok := given.([]Value); ok && p.Type != "list" && p.Type != "map" {
+		return nil, fmt.Errorf("%s expected, got %d values", p.Type, len(many))
+	}
 	switch p.Type {
 	case "string", "secret":
 		s, ok := textOf(given)
@@ -173,6 +176,8 @@ func (p *Param) check(given any) (any, error) {
 		return boolean(given)
 	case "list":
 		return listOf(given)
+	case "map":
+		return mapOf(given)
 	case "duration":
 		s, _ := textOf(given)
 		d, err := ParseDuration(s)
@@ -264,6 +269,43 @@ func listOf(v any) (any, error) {
 		return items, nil
 	}
 	return nil, fmt.Errorf("list expected (items separated by commas), got %v", v)
+}
+
+// mapOf takes a table, one NAME=value, or a list of such. Values keep their commas, and
+// stand in no error: they may be passwords.
+func mapOf(v any) (any, error) {
+	pairs := map[string]string{}
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return pairs, nil
+		}
+		return mapOf([]Value{v})
+	case map[string]Value:
+		for name, value := range v {
+			text, ok := textOf(value)
+			if !ok {
+				return nil, fmt.Errorf("the value of %s is not text", name)
+			}
+			pairs[name] = text
+		}
+		return pairs, nil
+	case []Value:
+		for i, item := range v {
+			text, _ := textOf(item)
+			name, value, ok := strings.Cut(text, "=")
+			name = strings.TrimSpace(name)
+			if _, twice := pairs[name]; twice {
+				return nil, fmt.Errorf("%s is given twice", name)
+			}
+			if !ok || name == "" {
+				return nil, fmt.Errorf("item %d is not NAME=value", i+1)
+			}
+			pairs[name] = value
+		}
+		return pairs, nil
+	}
+	return nil, fmt.Errorf("NAME=value expected")
 }
 
 // CheckParams refuses what a run of a recipe that declares those parameters would

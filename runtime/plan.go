@@ -19,7 +19,7 @@ import (
 // fields), rest (takes all further positions), required, target (it names what
 // is acted on), secret (it may be a Secret). Other tags: doc, default, enum
 // ("a|b"), min and max (numbers), type (in words, where the Go type says too
-// little).
+// little). Of results: with (the option that brings the field) and alias ("a|b").
 type Field struct {
 	Name     string
 	Type     string // in words: "string", "integer", "duration", "list of strings", ...
@@ -32,7 +32,10 @@ type Field struct {
 	Required bool
 	Target   bool
 	Secret   bool
-	Fields   []Field // of a table with named fields, or of a list of such tables
+	AsIs     bool     // a Lua value that the function passes on without a look into it
+	Fields   []Field  // of a table with named fields, or of a list of such tables
+	With     string   // a result's field is there when this option is given: see Partial
+	Alias    []string // what a result's field is called elsewhere, for "did you mean"
 
 	index []int
 	goT   reflect.Type
@@ -65,7 +68,13 @@ func fieldsOf(t reflect.Type) []Field {
 		words := strings.Split(tag, ",")
 		f := Field{
 			Name: words[0], Doc: sf.Tag.Get("doc"), Default: sf.Tag.Get("default"),
-			Min: limit(sf, "min"), Max: limit(sf, "max"), index: sf.Index, goT: sf.Type,
+			Min: limit(sf, "min"), Max: limit(sf, "max"), With: sf.Tag.Get("with"), index: sf.Index, goT: sf.Type,
+		}
+		if f.With != "" {
+			f.Doc += " (in a list with " + f.With + " = true only)"
+		}
+		if alias := sf.Tag.Get("alias"); alias != "" {
+			f.Alias = strings.Split(alias, "|")
 		}
 		for _, w := range words[1:] {
 			f.set(w, t, sf.Name)
@@ -96,6 +105,8 @@ func (f *Field) set(word string, t reflect.Type, name string) {
 		f.Target = true
 	case "secret":
 		f.Secret = true
+	case "asis":
+		f.AsIs = true
 	default:
 		panic(fmt.Sprintf("runtime: %s.%s: unknown word %q in its lua tag", t, name, word))
 	}

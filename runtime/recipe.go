@@ -15,6 +15,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // Recipe is a compiled recipe and the tree that it may require files from. A file
@@ -105,10 +106,7 @@ func (h *Host) compile(name string, src []byte) (*sandbox.Program, error) {
 	if !errors.As(err, &syntax) {
 		return nil, err
 	}
-	e := failure.New(failure.Syntax, "%s", syntax.Message)
-	if syntax.Near != "" {
-		e.Message += fmt.Sprintf(" near %q", syntax.Near)
-	}
+	e := failure.New(failure.Syntax, "%s", syntax.What()).WithHint("%s", syntax.Hint)
 	e.Where = fmt.Sprintf("%s:%d", name, syntax.Line)
 	e.Excerpt = excerptOf(src, syntax.Line)
 	e.Cause = err
@@ -166,24 +164,17 @@ const maxExcerpt = 160
 // excerptOf returns the lines around line, numbered, with a mark at it.
 func excerptOf(src []byte, line int) string {
 	lines := strings.Split(strings.TrimSuffix(string(src), "\n"), "\n")
-	if line < 1 || line > len(lines) {
+	if line < 1 {
 		return ""
 	}
+	line = min(line, len(lines)+1) // an end of file that comes too soon is after the last
 	var b strings.Builder
 	for n := max(1, line-2); n <= min(len(lines), line+1); n++ {
 		mark := " "
 		if n == line {
 			mark = ">"
 		}
-		fmt.Fprintf(&b, "%s %4d | %s\n", mark, n, clip(strings.TrimRight(lines[n-1], "\r"), maxExcerpt))
+		fmt.Fprintf(&b, "%s %4d | %s\n", mark, n, say.Clip(strings.TrimRight(lines[n-1], "\r"), maxExcerpt))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// clip returns at most n characters of s, and says so when there are more.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }

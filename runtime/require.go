@@ -39,6 +39,13 @@ func (r *Run) SetFiles(f *Files) *Files {
 	return was
 }
 
+// vendored is where files are looked for that are nowhere else, and maxVendored how large
+// they may be.
+const (
+	vendored    = sandbox.VendorDir + "/"
+	maxVendored = sandbox.VendoredBytes
+)
+
 type required struct {
 	value lua.LValue
 	err   error
@@ -49,8 +56,8 @@ var requireName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompi
 // require returns what the file of name returns: "lib.frontend" is the file
 // lib/frontend.lua.
 func (l *loader) require(c *Call, name string) (lua.LValue, error) {
-	if !requireName().MatchString(name) {
-		return nil, failure.New(failure.Invalid, "%q is not a name of a file: write require %q for lib/name.lua", name, "lib.name")
+	if len(name) > maxName || !requireName().MatchString(name) {
+		return nil, failure.New(failure.Invalid, "%q is not a name of a file: write require %q for lib/name.lua", brief(name), "lib.name")
 	}
 	file := strings.ReplaceAll(name, ".", "/") + ".lua"
 	if i := slices.Index(l.loading, file); i >= 0 {
@@ -62,11 +69,25 @@ func (l *loader) require(c *Call, name string) (lua.LValue, error) {
 		return done.value, done.err
 	}
 	program, err := l.find(file)
+	if failure.KindOf(err) == failure.NotFound {
+		if library := l.library(name); library != nil {
+			return library, nil // as every Lua has its own loaded
+		}
+	}
+	short := strings.TrimSuffix(file, ".lua")
+	for _, other := range []string{short + "/init.lua", vendored + file, vendored + short + "/init.lua"} {
+		if failure.KindOf(err) == failure.NotFound {
+			program, err = l.find(other)
+		}
+	}
+	if failure.KindOf(err) == failure.NotFound {
+		return nil, failure.New(failure.NotFound, "no file %s beside the recipe or in the library", file)
+	}
 	if err != nil {
 		return nil, err
 	}
 	l.loading = append(l.loading, file)
-	values, err := l.run.vm.Call(c.state, l.run.vm.Load(program))
+	values, err := c.entry.Call(l.run.vm.Load(program), lua.LString(name))
 	l.loading = l.loading[:len(l.loading)-1]
 	done := &required{value: lua.LTrue}
 	if err != nil {
@@ -76,6 +97,17 @@ func (l *loader) require(c *Call, name string) (lua.LValue, error) {
 	}
 	files.loaded[file] = done
 	return done.value, done.err
+}
+
+// library returns the module, or the library of Lua, that require means by a name; nil
+// when there is none.
+func (l *loader) library(name string) *lua.LTable {
+	for _, m := range l.run.host.modules {
+		if slices.Contains(m.Requires, name) {
+			name = m.Name
+		}
+	}
+	return l.run.vm.Library(name)
 }
 
 func (l *loader) find(file string) (*sandbox.Program, error) {
@@ -91,7 +123,11 @@ func (l *loader) find(file string) (*sandbox.Program, error) {
 		if tree == nil {
 			continue
 		}
-		src, err := readCapped(tree, file, h.maxSource())
+		limit := h.maxSource()
+		if strings.HasPrefix(file, vendored) {
+			limit = max(limit, maxVendored)
+		}
+		src, err := readCapped(tree, file, limit)
 		if errors.Is(err, fs.ErrNotExist) || failure.KindOf(err) == failure.NotFound {
 			continue
 		}
@@ -109,8 +145,12 @@ func (l *loader) find(file string) (*sandbox.Program, error) {
 		}
 		return program, err
 	}
-	return nil, failure.New(failure.NotFound, "no file %s beside the recipe or in the library", file)
+	return nil, failure.New(failure.NotFound, "no file %s", file)
 }
 
 // Require runs the file of name once and returns what it returned.
 func (c *Call) Require(name string) (any, error) { return c.run.loader.require(c, name) }
+
+// Vendored reports whether a file is a library that was written for other programs, by
+// where it is or what it says: see docs/libraries.md.
+func Vendored(name string, src []byte) bool { return sandbox.Vendored(name, src) }

@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // RunOptions is what one run is given.
@@ -35,7 +39,7 @@ type RunOptions struct {
 	// Shuffle, when not zero and under a virtual clock, draws in which order
 	// parallel branches go on.
 	Shuffle int64
-	// Timeout ends the run with kind timeout; 0: none.
+	// Timeout ends the run with kind timeout, on Clock; 0: none.
 	Timeout time.Duration
 	// Grace bounds the compensations after a run that failed; 0: one minute.
 	Grace time.Duration
@@ -67,6 +71,14 @@ type Memo interface {
 // Cover counts what is executed of a recipe and of the files that it requires.
 type Cover = sandbox.Cover
 
+// Covered is what was executed of one file, and Callsite a call in it.
+type (
+	Covered  = sandbox.Covered
+	Callsite = sandbox.Callsite
+	Program  = sandbox.Program
+	Ref      = sandbox.Ref
+)
+
 // Event is one thing that happened in a run, as its Sinks see it.
 type Event = effect.Event
 
@@ -84,7 +96,7 @@ type Ender interface {
 
 // Result is how a run ended.
 type Result struct {
-	Value    any           // what the recipe returned, as a plain value without secrets
+	Value    any           // what the recipe returned, as a plain value without secrets; a list of several
 	Effects  int           // how many calls changed, or may have changed, the world
 	Duration time.Duration // by the run's clock
 	Declared []Param       // the parameters that the recipe declares
@@ -100,7 +112,8 @@ type Run struct {
 	scrub  *Scrubber
 	loader *loader
 
-	early      bool       // params{} is still to come: nothing may be done before
+	early      bool // params{} is still to come: nothing may be done before
+	shapes     map[shape]*lua.LTable
 	random     *rand.Rand // made when it is first asked for
 	describing bool       // it is only asked for what params{} declares
 	trying     bool       // a call before params{} is no error: the run ends there
@@ -109,12 +122,14 @@ type Run struct {
 	declaredAt string
 	unknown    error // a parameter was given that is not declared: no fault of a line
 	deferred   []*Compensation
-	ends       []func(context.Context) error
+	registered int // how many there were so far
+	ends       []ending
+	waited     time.Duration // for what went on after its context had ended, by the machine's clock
 	sources    map[string][]byte
 	metatables map[*boundType]*lua.LTable
 	selves     map[*boundModule]any // what Receivers have made
 
-	errorText, errorConcat *lua.LFunction
+	errorText, errorConcat, errorIndex *lua.LFunction
 }
 
 // runLabel marks what a run creates.
@@ -163,18 +178,13 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 			return &Result{}, err
 		}
 	}
-	if opts.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, opts.Timeout,
-			failure.New(failure.Timeout, "the run took longer than %s", opts.Timeout))
-		defer cancel()
-	}
 	r := h.newRun(recipe, opts)
 	defer r.vm.Close()
+	ctx, cancel := r.opts.bound(ctx, opts.Timeout, "the run")
+	defer cancel()
 	start := r.opts.Clock.Now()
 	r.loaded(recipe.program.Name, recipe.program.Source)
-	values, err := r.vm.Run(ctx, recipe.program)
-	err = r.finish(err)
+	value, err := r.main(ctx)
 	if r.early {
 		if err == nil { // it went around its params{}
 			err = checkNames(nil, opts.Params)
@@ -189,16 +199,78 @@ func (h *Host) Run(ctx context.Context, recipe *Recipe, opts RunOptions) (*Resul
 	}
 	for _, g := range opts.Guards {
 		if e, ok := g.(Ender); ok && err == nil {
-			err = r.finish(e.End(ctx))
+			err = r.finish(r.attend(ctx, r.patience(), e.End))
 		}
 	}
-	err = r.compensate(err)
-	r.end()
+	if err == nil {
+		err = r.finish(r.gate.Bug())
+	}
+	undo, done := r.opts.bound(effect.Undo(r.opts.Abort), r.grace(), "undoing")
+	defer done()
+	err = r.compensate(undo, err)
+	r.end(undo)
+	err = r.bug(err)
 	res := &Result{Effects: r.gate.Effects(), Duration: r.opts.Clock.Now().Sub(start), Declared: r.declared}
-	if err == nil && len(values) > 0 {
-		res.Value, _ = converter{clean: r.scrub.Clean}.value(values[0], 0) // nobody has promised that it is plain
+	if err == nil {
+		res.Value = value
 	}
 	return res, err
+}
+
+// bug returns the error of a run that ended with err: of a bug in what shows or keeps
+// it, if there was one.
+func (r *Run) bug(err error) error {
+	bug := failure.As(r.finish(r.gate.Bug()))
+	was := failure.As(err)
+	if bug == nil || was != nil && was.Stack != "" {
+		return err
+	}
+	if was != nil {
+		bug.Message += "; the run had failed: " + was.Error()
+		bug.State, bug.Where, bug.Excerpt, bug.Trace, bug.Library = was.State, was.Where, was.Excerpt, was.Trace, was.Library
+	}
+	return bug
+}
+
+// hangs is how long, by the machine's clock, a part of a run may take in a simulated
+// world: far longer than any does that goes on.
+const hangs = 5 * time.Minute
+
+// bound bounds a part of the run by d on the run's clock; 0: by nothing. In a
+// simulated world the machine's clock ends it, too, but only when it hangs: however
+// slow the machine is, the run is the same.
+func (o *RunOptions) bound(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	end, cancel := func() {}, func() {}
+	if _, virtual := o.Clock.(*clock.Virtual); virtual {
+		real := hangs
+		if d > 0 {
+			real = min(real, max(10*d, 10*time.Second))
+		}
+		ctx, end = clock.Wall{}.WithTimeout(ctx, real, failure.New(failure.Timeout, "%s has not ended after %s of real time", what, real))
+	}
+	if d > 0 {
+		ctx, cancel = o.Clock.WithTimeout(ctx, d, failure.New(failure.Timeout, "%s took longer than %s", what, d))
+	}
+	return ctx, func() { cancel(); end() }
+}
+
+// main runs the recipe and returns what it returned, as a plain value.
+func (r *Run) main(ctx context.Context) (value Value, err error) {
+	out := make(chan Value, 1) // not a variable: the recipe may be abandoned
+	err = r.attend(ctx, r.patience(), func(ctx context.Context) error {
+		return r.vm.Do(ctx, func(e sandbox.Entry) error {
+			values, err := e.Call(r.vm.Load(r.recipe.program))
+			if err == nil && len(values) > 0 {
+				out <- r.returned(e, values)
+			}
+			return err
+		})
+	})
+	select {
+	case value = <-out:
+	default:
+	}
+	return value, r.finish(err)
 }
 
 func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
@@ -232,6 +304,7 @@ func (h *Host) newRun(recipe *Recipe, opts RunOptions) *Run {
 				opts.Print(r.scrub.Clean(line))
 			}
 		},
+		Absent: Absent,
 	})
 	r.errorFuncs()
 	for _, m := range h.modules {
@@ -271,17 +344,30 @@ func (r *Run) SetLabel(name, value string) { r.gate.SetLabel(name, value) }
 // was to be undone is. The last one given is called first. It passes the gate as
 // a call that only looks, named op: it gives back what the run had for itself.
 func (r *Run) AtEnd(op string, f func(context.Context) error) {
-	r.ends = append(r.ends, func(ctx context.Context) error {
-		return r.gate.Do(ctx, &effect.Op{Name: op, Class: effect.Read, Timeout: endTime}, f)
-	})
+	r.ends = append(r.ends, ending{op, f})
 }
 
-// endTime bounds each function of AtEnd.
+// ending is a function of AtEnd.
+type ending struct {
+	op string
+	f  func(context.Context) error
+}
+
+// endTime bounds each function of AtEnd; when the time for undoing is over,
+// minPatience does.
 const endTime = 10 * time.Second
 
-func (r *Run) end() {
-	for i := len(r.ends) - 1; i >= 0; i-- {
-		_ = r.ends[i](context.Background()) // the sinks were told
+func (r *Run) end(undo context.Context) {
+	for _, e := range slices.Backward(r.ends) {
+		d := endTime
+		if undo.Err() != nil {
+			d = minPatience
+		}
+		ctx, done := r.opts.bound(effect.Undo(context.Background()), d, e.op)
+		_ = r.attend(ctx, 0, func(ctx context.Context) error { // the sinks are told of its error
+			return r.gate.Do(ctx, &effect.Op{Name: e.op, Class: effect.Read, Timeout: d}, e.f)
+		})
+		done()
 	}
 }
 
@@ -291,17 +377,16 @@ func (r *Run) loaded(file string, source []byte) {
 	}
 }
 
-// compensate runs what was deferred, newest first, and returns err, with what
+// compensate runs what was deferred, newest first, with what a compensation defers
+// in its turn, and returns err, with what
 // came of that after what its State said before.
-func (r *Run) compensate(err error) error {
+func (r *Run) compensate(ctx context.Context, err error) error {
 	failedRun := failure.As(err)
-	ctx, cancel := context.WithTimeoutCause(effect.Undo(r.opts.Abort), r.opts.Grace,
-		failure.New(failure.Timeout, "undoing took longer than %s", r.opts.Grace))
-	defer cancel()
-	var state []string
-	left := false // something is not undone
-	for i := len(r.deferred) - 1; i >= 0; i-- {
-		d := r.deferred[i]
+	var state, undone []string // all of it, and what is not as it should be
+	left := false              // something is not undone
+	for len(r.deferred) > 0 {  // a compensation may add to them
+		d := r.deferred[len(r.deferred)-1]
+		r.deferred = r.deferred[:len(r.deferred)-1]
 		if d.off || err == nil && !d.always {
 			continue
 		}
@@ -313,7 +398,8 @@ func (r *Run) compensate(err error) error {
 		switch {
 		case undoErr != nil:
 			left = true
-			state = append(state, d.name+" "+unfinished(ctx, begun)+": "+r.scrub.Clean(undoErr.Error()))
+			undone = append(undone, d.name+" "+unfinished(ctx, begun)+": "+undoErr.Error())
+			state = append(state, undone[len(undone)-1])
 			if err == nil {
 				err = undoErr
 			}
@@ -328,20 +414,15 @@ func (r *Run) compensate(err error) error {
 		if e.State != "" { // older than what was undone since
 			state = append([]string{"when it failed: " + e.State}, state...)
 		}
-		copied.State = strings.Join(state, "\n")
+		if copied.State = strings.Join(state, "\n"); len(copied.State) > maxDetails {
+			copied.State = show.Text(strings.Join(append(undone, fmt.Sprintf("of %d in all", len(state))), "\n"), maxDetails)
+		}
 		if left {
-			copied.Hint = strings.Join(append(nonEmpty(e.Hint), "see to what FAILED, is NOT FINISHED or NOT DONE: it is as the run left it"), "\n")
+			copied.Hint = strings.Join(append(say.NonEmpty(e.Hint), "see to what FAILED, is NOT FINISHED or NOT DONE: it is as the run left it"), "\n")
 		}
 		return &copied
 	}
 	return err
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }
 
 // unfinished says how far a compensation came that returned an error.
@@ -357,9 +438,22 @@ func unfinished(ctx context.Context, begun bool) string {
 
 // undo runs one compensation as a step of its own.
 func (r *Run) undo(ctx context.Context, d *Compensation, cause *Error) (string, error) {
-	var said string
-	err := r.vm.Grace(ctx, graceSteps, func(L *lua.LState) error {
-		c := &Call{run: r, state: L, fn: &boundFunc{name: "defer"}, where: d.where}
+	if ctx.Err() != nil {
+		return "", r.finish(context.Cause(ctx))
+	}
+	said := make(chan string, 1) // not a variable: it may be abandoned
+	err := r.attend(ctx, 0, func(ctx context.Context) error { return r.undoing(ctx, d, cause, said) })
+	select {
+	case text := <-said:
+		return text, r.finish(err)
+	default:
+		return "", r.finish(err)
+	}
+}
+
+func (r *Run) undoing(ctx context.Context, d *Compensation, cause *Error, said chan<- string) error {
+	return r.vm.Grace(ctx, graceSteps, func(e sandbox.Entry) error {
+		c := &Call{run: r, entry: e, fn: &boundFunc{name: "defer"}, where: d.where}
 		fn := &Function{call: c, fn: d.fn}
 		out, err := c.step(c.Context(), d.name, func(ctx context.Context) ([]any, error) {
 			if cause == nil {
@@ -369,12 +463,11 @@ func (r *Run) undo(ctx context.Context, d *Compensation, cause *Error) (string, 
 		})
 		if err == nil && len(out) > 0 {
 			if s, ok := out[0].(lua.LString); ok {
-				said = r.scrub.Clean(string(s))
+				said <- show.Text(r.scrub.Clean(string(s)), maxText)
 			}
 		}
 		return err
 	})
-	return said, r.finish(err)
 }
 
 // excerpt returns the lines around a position such as "lib/health.lua:12".

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/runtime"
@@ -216,7 +217,7 @@ func TestEveryWayOfFailingHasItsKindAndLine(t *testing.T) {
 		where string
 		text  string
 	}{
-		"local x = = 1":                           {failure.Syntax, "recipe.lua:1", "syntax error"},
+		"local x = = 1":                           {failure.Syntax, "recipe.lua:1", "unexpected symbol near '='"},
 		"local a = 1\nlocal s = a.b.c":            {failure.Script, "recipe.lua:2", "attempt to index"},
 		"\nundefined_name()":                      {failure.Script, "recipe.lua:2", "undefined_name"},
 		"error('kaput')":                          {failure.Script, "recipe.lua:1", "kaput"},
@@ -303,7 +304,7 @@ func TestCompensationsRunNewestFirstAfterAnyFailure(t *testing.T) {
 		"success":   {``, "", "both"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, p, err := run(t, body+tc.end, runtime.RunOptions{Timeout: 2 * time.Second})
+			_, p, err := run(t, body+tc.end, runtime.RunOptions{Clock: clock.NewVirtual(time.Unix(0, 0)), Timeout: 2 * time.Second})
 			if tc.kind == "" && err != nil || tc.kind != "" && failure.KindOf(err) != tc.kind {
 				t.Errorf("err = %v", err)
 			}
@@ -321,6 +322,34 @@ func TestCompensationsRunNewestFirstAfterAnyFailure(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestATimeoutThenAGrace(t *testing.T) {
+	_, p, err := run(t, `
+		defer("third", function() probe.call("third") end)
+		defer("second", function() probe.call("second") sleep("1h") probe.call("later") end)
+		defer("first", function() sleep("199ms") probe.call("first") end)
+		sleep("99ms") probe.call("in time") sleep("1h")`,
+		runtime.RunOptions{Clock: clock.NewVirtual(time.Unix(0, 0)), Timeout: 100 * time.Millisecond, Grace: 200 * time.Millisecond})
+	e := failure.As(err)
+	if e == nil || e.Kind != failure.Timeout || e.Op != "sleep" || e.Message != "the run took longer than 100ms" || e.Where != "recipe.lua:5" {
+		t.Fatalf("%#v", err)
+	}
+	var names []string
+	for _, c := range p.calls {
+		name, _, _ := strings.Cut(c, " 3 ")
+		names = append(names, name)
+	}
+	if got := strings.Join(names, ", "); got != "in time, first, second" {
+		t.Errorf("calls: %s", got)
+	}
+	const undoing = "undoing took longer than 200ms"
+	if want := "first: done\nsecond NOT FINISHED: sleep: " + undoing + "\nthird NOT DONE: " + undoing; e.State != want {
+		t.Errorf("state = %q, want %q", e.State, want)
+	}
+	if !strings.Contains(e.Hint, "see to what FAILED") {
+		t.Errorf("hint = %q", e.Hint)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 )
 
 // Scrubber replaces the secrets it knows in any text, in the forms they take on
@@ -94,6 +95,13 @@ func (s *Scrubber) Clean(text string) string {
 	return s.r.Replace(text)
 }
 
+// How much is kept of each text of an error. A message goes into logs, journals
+// and onto screens, where a recipe's 16 MiB are of no use.
+const (
+	maxText    = 8 << 10
+	maxDetails = 64 << 10
+)
+
 // cleanError returns err as people may see it.
 func (s *Scrubber) cleanError(err error) error {
 	if err == nil {
@@ -104,9 +112,10 @@ func (s *Scrubber) cleanError(err error) error {
 		return errors.New(s.Clean(err.Error()))
 	}
 	c := *e
-	for _, text := range []*string{&c.Target, &c.Message, &c.Hint, &c.State, &c.Details} {
-		*text = s.Clean(*text)
+	for _, text := range []*string{&c.Target, &c.Message, &c.Hint, &c.State} {
+		*text = show.Text(s.Clean(*text), maxText)
 	}
+	c.Details = show.Text(s.Clean(c.Details), maxDetails)
 	return &c
 }
 
@@ -144,7 +153,13 @@ func (s scrubbed) Event(ev Event) {
 		}
 		ev.Log = &c
 	}
+	var bug error // of one sink: the others get the event all the same
 	for _, sink := range s.sinks {
-		sink.Event(ev)
+		if err := failure.Protect(func() error { sink.Event(ev); return nil }); bug == nil {
+			bug = err
+		}
+	}
+	if bug != nil {
+		panic(bug)
 	}
 }

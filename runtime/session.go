@@ -4,7 +4,7 @@ import (
 	"context"
 	"io/fs"
 
-	lua "github.com/yuin/gopher-lua"
+	"github.com/mepc/mepc-run/internal/sandbox"
 )
 
 // Session is a file whose main chunk has run and whose Lua state is kept, for a
@@ -22,7 +22,11 @@ func (h *Host) Load(name string, src []byte, tree fs.FS) (*Recipe, error) {
 func (h *Host) Open(ctx context.Context, recipe *Recipe, opts RunOptions) (*Session, error) {
 	r := h.newRun(recipe, opts)
 	r.early = false // it declares no parameters
-	if _, err := r.vm.Run(ctx, recipe.program); err != nil {
+	err := r.attend(ctx, r.patience(), func(ctx context.Context) error {
+		_, err := r.vm.Run(ctx, recipe.program)
+		return err
+	})
+	if err != nil {
 		err = r.finish(err)
 		r.vm.Close()
 		return nil, err
@@ -32,14 +36,23 @@ func (h *Host) Open(ctx context.Context, recipe *Recipe, opts RunOptions) (*Sess
 
 // Call calls fn, which was handed to a Go function of the session's modules. It
 // has an allowance of steps of its own, and what stopped an earlier call does not
-// stop it. The error is an *Error.
-func (s *Session) Call(ctx context.Context, steps int64, fn *Function, args ...any) (out []any, err error) {
-	err = s.r.vm.Grace(ctx, steps, func(L *lua.LState) error {
-		c := &Call{run: s.r, state: L, fn: &boundFunc{}}
-		out, err = fn.CallContext(c, c.Context(), args...)
-		return err
+// stop it; nor does Go code that hung in one. The error is an *Error.
+func (s *Session) Call(ctx context.Context, steps int64, fn *Function, args ...any) ([]any, error) {
+	returned := make(chan []any, 1) // not a variable: it may be abandoned
+	err := s.r.attend(ctx, s.r.patience(), func(ctx context.Context) error {
+		return s.r.vm.Grace(ctx, steps, func(e sandbox.Entry) error {
+			c := &Call{run: s.r, entry: e, fn: &boundFunc{}}
+			out, err := fn.CallContext(c, c.Context(), args...)
+			returned <- out
+			return err
+		})
 	})
-	return out, s.r.finish(err)
+	select {
+	case out := <-returned:
+		return out, s.r.finish(err)
+	default:
+		return nil, s.r.finish(err)
+	}
 }
 
 // Close ends the session's Lua state.

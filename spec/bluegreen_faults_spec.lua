@@ -2,7 +2,7 @@
 -- failure at each of its steps, and every two of them. Copy it beside a recipe of
 -- your own.
 
--- image is one of the app's, so many hours old.
+-- image is one of the app's, some hours old.
 local function image(version, age)
   return {ref = "mepc/app:" .. version, expose = {"8080"}, created = "2025-12-31T" .. 24 - age .. ":00:00Z"}
 end

@@ -10,14 +10,17 @@ local function image(version, more)
   return i
 end
 
--- fleet is a machine that builds, and three that serve.
-local function fleet()
+-- fleet is a machine that builds, and three that serve; stores says by number which
+-- keep images in containerd, which know an image by another ID each.
+local function fleet(stores)
   local sick = image("12", {absent = true, behaviour = {unhealthy = true}}) -- once it is there
+  local engines = {
+    engine("unix:///var/run/docker.sock", "127.0.0.1", {image("10"), image("11"), image("12")}),
+    engine("ssh://deploy@10.0.0.1", "10.0.0.1"), engine("ssh://deploy@10.0.0.2", "10.0.0.2", {sick}), engine("ssh://deploy@10.0.0.3", "10.0.0.3"),
+  }
+  for _, n in ipairs(stores or {}) do engines[n].store = "containerd" end
   return world{
-    engines = {
-      engine("unix:///var/run/docker.sock", "127.0.0.1", {image("10"), image("11"), image("12")}),
-      engine("ssh://deploy@10.0.0.1", "10.0.0.1"), engine("ssh://deploy@10.0.0.2", "10.0.0.2", {sick}), engine("ssh://deploy@10.0.0.3", "10.0.0.3"),
-    },
+    engines = engines,
     routers = {"127.0.0.1:8080"},
   }
 end
@@ -99,9 +102,71 @@ describe("fleet", function()
     serves(w, "10")
   end)
 
+  -- Two engines of one machine, or behind one address: the port tells them apart.
+  it("tells engines behind one address apart", function()
+    local w = world{
+      engines = {
+        engine("unix:///var/run/docker.sock", "127.0.0.1", {image("10"), image("11")}),
+        engine("ssh://a@10.0.0.1", "10.0.0.1"), engine("ssh://b@10.0.0.1", "10.0.0.1"),
+      },
+      routers = {"127.0.0.1:8080"},
+    }
+    local both = {"ssh://a@10.0.0.1=10.0.0.1", "ssh://b@10.0.0.1=10.0.0.1"}
+    assert.is_nil(deploy(w, "10", {engines = both, replicas = 2}).error)
+    local seen = {}
+    for _, url in ipairs{unpack(w.redis:lrange("frontend:appserver", 0, -1), 2)} do
+      assert.matches("^http://10.0.0.1:%d+$", url)
+      assert.is_nil(seen[url])
+      seen[url] = true
+    end
+    serves(w, "10")
+    w:advance("1m")
+    assert.is_nil(deploy(w, "11", {engines = both}).error)
+    assert.are.equal(5, #w.redis:lrange("frontend:appserver", 0, -1)) -- as many on each as before
+    serves(w, "11")
+    assert.are.same({}, deploy(w, "11", {engines = both}).effects)
+  end)
+
+  it("takes an engine in whose address changed with the next release, not by itself", function()
+    local w = fleet()
+    deploy(w, "10")
+    local moved = {engines[1], engines[2], "ssh://deploy@10.0.0.3=10.0.0.33"}
+    local run = deploy(w, "10", {engines = moved})
+    assert.are.equal("conflict", run.error.kind)
+    assert.matches("is reached at 10.0.0.3, not at 10.0.0.33", run.error.message)
+    serves(w, "10")
+    assert.are.same({}, deploy(w, "10").effects)
+  end)
+
+  for name, stores in pairs{
+    ["one that serves"] = {3}, ["two that serve"] = {2, 4}, ["the one that builds"] = {1}, ["all"] = {1, 2, 3, 4}, ["all that serve"] = {2, 3, 4},
+  } do
+    it("is one release whatever the engines call its image: in containerd keeps " .. name, function()
+      local w = fleet(stores)
+      assert.is_nil(deploy(w, "10").error)
+      serves(w, "10")
+      assert.are.same({}, deploy(w, "10").effects)
+      w:advance("1m")
+      local run = deploy(w, "11")
+      assert.is_nil(run.error)
+      serves(w, "11")
+      assert.are.same({}, deploy(w, "11").effects)
+      w:fail("http.get", {after = 1, with = "unavailable"})
+      assert.are.equal("unhealthy", deploy(w, "10", {confirm_max = "3s"}).error.kind)
+      w:heal()
+      serves(w, "11")
+      w:advance("1m")
+      assert.is_nil(deploy(w, "10").error) -- back to what is kept
+      serves(w, "10")
+      w:advance("1m")
+      assert.is_nil(deploy(w, "11", {env = {"A=b"}}).error)
+      serves(w, "11")
+    end)
+  end
+
   it("says what an engine is written like", function()
     local w = fleet()
-    for text, says in pairs{["ssh://deploy@10.0.0.1"] = "is not URL=ADDRESS", ["ssh://deploy@10.0.0.1=10.0.0.1,ssh://deploy@10.0.0.1=10.0.0.2"] = "is there twice"} do
+    for text, says in pairs{["ssh://deploy@10.0.0.1"] = "is not URL=ADDRESS", ["ssh://deploy@10.0.0.1=10.0.0.1,ssh://deploy@10.0.0.1=10.0.0.2"] = "is listed twice"} do
       local run = deploy(w, "10", {engines = text})
       assert.are.equal("invalid_argument", run.error.kind)
       assert.matches(says, run.error.message)

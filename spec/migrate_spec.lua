@@ -56,6 +56,13 @@ describe("migrate", function()
     assert.matches("1%.1", w:get("http://appserver/").body)
   end)
 
+  it("takes away a command that cannot be started", function()
+    local w = production{}
+    w:fail("docker.start", {with = "refused"})
+    assert.is_truthy(deploy(w).error)
+    assert.are.equal(1, #w.docker:list{all = true}) -- the old release
+  end)
+
   it("gives up on a command that does not end", function()
     local w = production{delay = "1h"}
     local run = deploy(w, {command_max = "1m"})

@@ -61,7 +61,7 @@ describe("reconcile", function()
 
   it("says that nothing is there", function()
     local w = production({container("app-1", "1.0", "172.17.0.2", {status = "exited", networks = {}})}, {["frontend:www"] = {"app", "http://172.17.0.2:8080"}})
-    assert.matches("no container of app runs", reconcile(w).error.message)
+    assert.matches("no container of app is running", reconcile(w).error.message)
     assert.matches("no routing list of blog", reconcile(w, {app = "blog"}).error.message)
   end)
 end)

@@ -151,7 +151,7 @@ describe("swarm", function()
     })
   end
 
-  it("takes back what a run that was cut off left under way", function()
+  it("undoes what an interrupted run left under way", function()
     local w, slow = swarm(old), {delay = "30s", deadline = "5m"}
     begun(w, "2", slow)
     slow.deadline = "10s"

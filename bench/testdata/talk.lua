@@ -5,7 +5,7 @@ local p = params{
   context    = {required = true, doc = "directory to build"},
   image      = {required = true, doc = "name of the image"},
   name       = {required = true, doc = "name of the container"},
-  host       = {required = true, doc = "host whose traffic moves"},
+  host       = {required = true, doc = "the host whose traffic moves"},
   production = {required = true, doc = "URL of the production engine"},
 }
 docker.build{context = p.context, tag = p.image}

@@ -5,37 +5,40 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/internal/undo"
+	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-func (c *command) abortCommand() *cobra.Command {
+// abortCmd is mepc-run abort.
+type abortCmd struct{ *runner }
+
+func abortCommand(in *invocation) *cobra.Command {
+	c := &abortCmd{newRunner(in)}
 	cmd := &cobra.Command{
-		Use: "abort [RUN]", Short: "Take back what a run did that was cut off",
-		Long: `Takes back what a run did that was cut off: by kill -9, a power cut, the end of its
-machine's session. What it stopped is started again, traffic goes back to where it
-was, and what it started is taken down; in that order, under the app's lock and the
-guards, with a journal of its own. What someone else changed since is left alone,
-and what cannot be taken back, such as a removed container, is said. RUN is a run's
-name, the beginning or the end of it; without it the latest that was cut off is
-taken. -n shows what would be done.`,
+		Use: "abort [RUN]", Short: "Undo an interrupted run",
+		Long: `Undoes an interrupted run: one that ended by kill -9, a power cut or the end of its
+machine's session. First the containers it stopped are started again, then traffic
+goes back to where it was, then the containers it started are taken down, under the
+app's lock and the guards, with a journal of its own. What someone else changed
+since is left alone, and what cannot be undone, such as a removed container, is
+reported. RUN is a run's name, or the beginning or end of one; the default is the
+latest interrupted run. -n shows what would be done.`,
 		Example: "  mepc-run abort -n\n  mepc-run abort 4f2a",
-		RunE:    c.abortRun,
+		RunE:    c.run,
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	c.pick(f, "dry-run", "docker", "context", "insecure-docker", "redis", "router", "allow", "lock-wait",
+	c.pick(cmd, "dry-run", "docker", "context", "insecure-docker", "redis", "router", "allow", "lock-wait",
 		"json", "quiet", "verbose", "no-color", "timeout", "grace", "state", "keep-runs")
 	return cmd
 }
 
-func (c *command) abortRun(cmd *cobra.Command, args []string) error {
+func (c *abortCmd) run(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return failure.New(failure.Usage, "%s takes one argument at most, the run", cmd.CommandPath()).WithHint("usage: %s", cmd.UseLine())
+		return failure.New(failure.Usage, "%s takes at most one argument, the run", cmd.CommandPath()).WithHint("usage: %s", cmd.UseLine())
 	}
 	ctx := cmd.Context()
 	dir, err := c.stateDir()
@@ -47,11 +50,11 @@ func (c *command) abortRun(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if run.Aborts != "" {
-		return failure.New(failure.Conflict, "run %s takes run %s back itself", run.ID, run.Aborts).
+		return failure.New(failure.Conflict, "run %s itself undoes run %s", run.ID, run.Aborts).
 			WithHint("mepc-run abort %s, or mepc-run resume %s, goes on with that", run.Aborts, run.ID)
 	}
 	c.recipe = "abort"
-	c.readoptFlags(cmd, run)
+	c.flags.readopt(cmd.Flags().Changed, run.Options)
 	if err := c.flags.check(); err != nil {
 		return err
 	}
@@ -59,12 +62,16 @@ func (c *command) abortRun(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	world := engine.Live(c.servers())
+	world := servers.Live(c.servers())
 	defer world.Close()
 	if err := sameServers(ctx, world, run); err != nil {
 		return err
 	}
-	of, err := host.LoadFS(reload.Files(run.Sources()), run.File)
+	sources, err := dir.Sources(run)
+	if err != nil {
+		return err
+	}
+	of, err := only(reload.Files(sources), run.File)(host, run.Recipe)
 	if err != nil {
 		return err
 	}
@@ -77,10 +84,10 @@ func (c *command) abortRun(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if c.flags.rehearsal.on {
-		return c.rehearseStage(ctx, &stage{command: c, name: "abort", params: params, load: undo.Load})
+		return (&stage{runner: c.runner, name: "abort", params: params, from: only(recipes.FS, undo.Recipe)}).rehearse(ctx)
 	}
 	return c.execute(ctx, world, execution{
-		name: "abort", aborts: run, load: undo.Load, opts: runtime.RunOptions{Params: params, Abort: c.abort},
+		name: "abort", aborts: run, from: only(recipes.FS, undo.Recipe), opts: runtime.RunOptions{Params: params, Abort: c.abort},
 	})
 }
 

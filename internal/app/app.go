@@ -4,17 +4,13 @@
 package app
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/journal"
-	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -22,8 +18,10 @@ import (
 type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
-	// Version and Commit are set by the linker; empty: read from the build.
-	Version, Commit string
+	// Version, Commit and its Date are set by the linker; empty: read from the build.
+	Version, Commit, Date string
+	// Modules are added to the modules that ship with mepc-run.
+	Modules []runtime.Module
 }
 
 // Main runs the command with args, without the program's name, and returns its
@@ -31,60 +29,57 @@ type Env struct {
 func Main(env Env, args []string) int {
 	ctx, abort, stop := signals()
 	defer stop()
-	c := &command{env: env, abort: abort}
-	root := c.root()
+	in := &invocation{env: env, abort: abort}
+	last := in.watchdog()
+	defer last.stop() // before the contexts end
+	last.afterEnd(abort, overtime)
+	root := commandLine(in)
 	root.SetArgs(args)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	err := root.ExecuteContext(ctx)
-	if c.helpErr != nil {
-		err = c.helpErr
+	err := env.checkModules()
+	if err == nil {
+		err = failure.Protect(func() error { return root.ExecuteContext(ctx) })
+	}
+	if in.helpErr != nil {
+		err = in.helpErr
 	}
 	if err != nil && !errors.As(err, new(shown)) {
 		if failure.As(err) == nil {
 			err = failure.New(failure.Usage, "%s", err).WithHint("mepc-run --help lists commands and flags")
 		}
 		// A wrong flag ends the parsing, maybe before --json was seen.
-		c.flags.json = c.flags.json || slices.Contains(args, "--json")
-		rep := c.report(c.recipe)
+		in.flags.json = in.flags.json || slices.Contains(args, "--json")
+		err = in.bug(err)
+		rep := in.report(in.recipe)
 		rep.Finish(err, 0, 0, nil)
-		rep.Close()
+		_ = rep.Close()
 	}
-	return c.exitCode(err)
+	return in.exitCode(err)
 }
 
-// shown is an error that the user has seen already.
-type shown struct{ err error }
+// CommandLine returns the commands, for their manual and completion scripts.
+func CommandLine(env Env) *cobra.Command { return commandLine(&invocation{env: env}) }
 
-func (s shown) Error() string { return s.err.Error() }
-func (s shown) Unwrap() error { return s.err }
-
-// command is one invocation.
-type command struct {
-	env     Env
-	abort   context.Context // ends at the second signal
-	flags   flags
-	journal *journal.Journal // of the run under way; nil: it has none
-	tell    func(string)     // tells its user something; nil: there is none
-	recipe  string           // as the user named it
-	// pinned are the files of the only recipe that a worker loads, and pinnedFile is
-	// which of them it is.
-	pinned     reload.Files
-	pinnedFile string
-	// helpErr is what went wrong in a help function, which cannot return it.
-	helpErr error
-	changes bool          // a rehearsal found something to do
-	made    *runtime.Host // see host
-	// compiled is what several hosts of this invocation share.
-	compiled runtime.Cache
+// commands are the subcommands of mepc-run.
+func commands() []func(*invocation) *cobra.Command {
+	return []func(*invocation) *cobra.Command{
+		applyCommand, reconcileCommand, watchCommand, worldCommand,
+		testCommand, replCommand, checkCommand, docCommand, initCommand, doctorCommand,
+		runsCommand, showCommand, logsCommand, historyCommand, resumeCommand, abortCommand, approveCommand, lockCommand,
+		routerCommand, serveCommand, workerCommand, loadCommand,
+		triggerCommand, statusCommand, psCommand, pauseCommand, resumeQueueCommand,
+		completionCommand, versionCommand,
+	}
 }
 
-func (c *command) root() *cobra.Command {
+func commandLine(in *invocation) *cobra.Command {
+	c := newRunCmd(in)
 	root := &cobra.Command{
 		Use:   "mepc-run RECIPE [name=value ...]",
 		Short: "Run deployment recipes written in Lua against Docker engines and Redis",
 		Long: `mepc-run runs a recipe: a Lua script that deploys to Docker engines and switches
-traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
+traffic in Redis. RECIPE is a file, or a recipe that ships with mepc-run:
 ` + twoLines(shippedNames()) + ".",
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
@@ -92,51 +87,52 @@ traffic in Redis. RECIPE is a file, or a recipe that mepc-run brings:
 		ValidArgsFunction: c.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case c.flags.version:
-				return c.version()
+			case in.flags.version:
+				return in.version()
 			case len(args) == 0:
-				return failure.New(failure.Usage, "no recipe is named").
-					WithHint("mepc-run RECIPE --help tells what a recipe takes; it brings %s\nmepc-run --help lists commands and flags", nameList())
+				return failure.New(failure.Usage, "no recipe given").
+					WithHint("mepc-run RECIPE --help shows a recipe's parameters; these ship with mepc-run: %s\nmepc-run --help lists commands and flags", nameList())
 			}
-			if c.flags.rehearsal.on {
-				return c.rehearse(cmd, args[0], args[1:])
-			}
-			return c.run(cmd.Context(), args[0], args[1:])
+			return c.run(cmd, args[0], args[1:])
 		},
 	}
-	c.flags.add(root)
-	c.completeFlags(root)
+	in.flags.add(root)
+	completeFlags(root)
+	help := &helpCmd{c.runner}
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		switch name := cmd.Flags().Arg(0); {
 		case cmd != root:
-			c.helpErr = c.commandHelp(cmd)
+			in.helpErr = help.command(cmd)
 		case name != "":
-			c.helpErr = c.recipeHelp(cmd.Context(), name)
+			in.helpErr = help.recipeHelp(cmd.Context(), name)
 		default:
-			c.helpErr = c.rootHelp(root)
+			in.helpErr = help.root(root)
 		}
 	})
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true // ours refuses a shell it does not know
-	root.AddCommand(c.applyCommand(), c.worldCommand(), c.testCommand(), c.checkCommand(),
-		c.runsCommand(), c.showCommand(), c.logsCommand(), c.historyCommand(), c.resumeCommand(), c.abortCommand(), c.lockCommand(),
-		c.routerCommand(), c.completionCommand(), c.versionCommand())
-	root.AddCommand(c.serveCommand(), c.triggerCommand(), c.statusCommand(), c.pauseCommand(), c.approveCommand(), c.reconcileCommand(), c.resumeQueueCommand(), c.workerCommand())
-	root.AddCommand(c.docCommand(), c.initCommand(), c.doctorCommand(), c.watchCommand())
-	root.AddCommand(c.topics()...)
-	root.SetHelpCommand(c.helpCommand())
+	for _, define := range commands() {
+		root.AddCommand(define(in))
+	}
+	root.AddCommand(topics()...)
+	root.SetHelpCommand(help.define())
+	known(root)
 	return root
 }
 
-func (c *command) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print version, commit and Go version", Args: noArgs,
-		DisableFlagsInUseLine: true,
-		RunE:                  func(*cobra.Command, []string) error { return c.version() },
+// known gives the errors of commands a kind that have none: what is left without is of
+// cobra, which does not know the command line.
+func known(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			err := run(cmd, args)
+			if err == nil || failure.As(err) != nil || errors.As(err, new(shown)) {
+				return err
+			}
+			return failure.Wrap(failure.Internal, err, "unexpected")
+		}
 	}
-}
-
-func (c *command) version() error {
-	_, err := fmt.Fprintln(c.env.Stdout, versionLine(c.env))
-	return err
+	for _, sub := range cmd.Commands() {
+		known(sub)
+	}
 }

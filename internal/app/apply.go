@@ -12,55 +12,40 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
 	"github.com/mepc/mepc-run/internal/report"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// maxPlan is how large a plan may be, in bytes.
+// maxPlan is the largest plan accepted, in bytes.
 const maxPlan = 64 << 20
 
-func (c *command) applyCommand() *cobra.Command {
+// applyCmd is mepc-run apply.
+type applyCmd struct{ *runner }
+
+func applyCommand(in *invocation) *cobra.Command {
+	c := &applyCmd{newRunner(in)}
 	cmd := &cobra.Command{
 		Use: "apply PLAN [name=value ...]", Short: "Carry out a plan that a rehearsal wrote", Args: cobra.MinimumNArgs(1),
 		Long: `Carries out a plan that mepc-run -n RECIPE --out PLAN wrote: runs the recipe with
-the plan's parameters and stops before the first effect that is not the plan's.
-A plan that is stale, because the recipe or what it rests on changed since, is
-refused before anything is done. Parameters that are secrets are in no plan: give
-them again.`,
+the plan's parameters and stops before the first effect that is not in the plan.
+A stale plan, whose recipe or starting state has changed since, is refused before
+anything is done. Plans hold no secrets: give parameters that are secrets again.`,
 		Example: "  mepc-run -n bluegreen image=mepc/app:1.1 --out plan.json\n  mepc-run apply plan.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.apply(cmd, args[0], args[1:])
+			return c.run(cmd, args[0], args[1:])
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	c.pick(f, "docker", "context", "insecure-docker", "redis", "secret", "env", "allow",
+	c.pick(cmd, "docker", "context", "insecure-docker", "redis", "secret", "env", "allow",
 		"json", "quiet", "verbose", "no-color", "timeout", "grace", "max-steps", "max-heap", "max-source",
 		"state", "keep-runs", "lock-wait")
 	return cmd
 }
 
-// pick adds flags of a run to another command.
-func (c *command) pick(to *pflag.FlagSet, names ...string) {
-	grace, seed, keep := c.flags.grace, c.flags.seed, c.flags.keepRuns
-	for _, g := range c.flags.groups() {
-		g.VisitAll(func(f *pflag.Flag) {
-			if slices.Contains(names, f.Name) {
-				to.AddFlag(f)
-			}
-		})
-	}
-	if grace != 0 {
-		c.flags.grace, c.flags.seed, c.flags.keepRuns = grace, seed, keep
-	}
-}
-
-func (c *command) apply(cmd *cobra.Command, file string, args []string) error {
+func (c *applyCmd) run(cmd *cobra.Command, file string, args []string) error {
 	ctx := cmd.Context()
 	p, err := readPlan(file)
 	if err != nil {
@@ -74,10 +59,10 @@ func (c *command) apply(cmd *cobra.Command, file string, args []string) error {
 	if err := c.flags.check(); err != nil {
 		return err
 	}
-	if err := c.fresh(ctx, p, given); err != nil {
+	if err := (&stage{runner: c.runner, name: p.Recipe.Name, params: given}).fresh(ctx, p); err != nil {
 		return err
 	}
-	world := engine.Live(c.servers())
+	world := servers.Live(c.servers())
 	defer world.Close()
 	guard := plan.NewGuard(p, &resolver{world: world, engines: p.World.Engines})
 	return c.execute(ctx, world, execution{
@@ -94,13 +79,13 @@ func (c *command) apply(cmd *cobra.Command, file string, args []string) error {
 func readPlan(name string) (*plan.Plan, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, failure.Wrap(failure.Usage, innermost(err), "the plan %s", name).WithHint("mepc-run -n RECIPE ... --out FILE writes one")
+		return nil, failure.Wrap(failure.Usage, failure.Innermost(err), "the plan %s", name).WithHint("mepc-run -n RECIPE ... --out FILE writes one")
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPlan+1))
 	switch {
 	case err != nil:
-		return nil, failure.Wrap(failure.Usage, innermost(err), "the plan %s", name)
+		return nil, failure.Wrap(failure.Usage, failure.Innermost(err), "the plan %s", name)
 	case len(data) > maxPlan:
 		return nil, failure.New(failure.Invalid, "the plan %s is larger than 64 MiB", name)
 	}
@@ -109,14 +94,14 @@ func readPlan(name string) (*plan.Plan, error) {
 		return nil, failure.New(failure.Invalid, "the plan %s: %s", name, err).WithHint("a rehearsal writes one: mepc-run -n RECIPE ... --out FILE")
 	}
 	if p.Error != nil {
-		return nil, failure.New(failure.Invalid, "the plan %s is of a rehearsal that failed: %s", name, p.Error.Message).
-			WithHint("mend that, and make it again: mepc-run -n %s ... --out FILE", p.Recipe.Name)
+		return nil, failure.New(failure.Invalid, "the plan %s comes from a failed rehearsal: %s", name, p.Error.Message).
+			WithHint("fix that, then make the plan again: mepc-run -n %s ... --out FILE", p.Recipe.Name)
 	}
 	return p, nil
 }
 
 // adopt takes the plan's parameters and flags. args are its secret parameters.
-func (c *command) adopt(p *plan.Plan, args []string) (map[string]any, error) {
+func (c *applyCmd) adopt(p *plan.Plan, args []string) (map[string]any, error) {
 	secrets, err := params(nil, args)
 	if err != nil {
 		return nil, err
@@ -128,50 +113,50 @@ func (c *command) adopt(p *plan.Plan, args []string) (map[string]any, error) {
 	for _, name := range p.Recipe.SecretParams {
 		v, ok := secrets[name]
 		if !ok {
-			return nil, failure.New(failure.Usage, "the parameter %s is a secret, which no plan has", name).WithHint("give it again: mepc-run apply PLAN %s=...", name)
+			return nil, failure.New(failure.Usage, "the parameter %s is a secret, and plans hold no secrets", name).WithHint("give it again: mepc-run apply PLAN %s=...", name)
 		}
 		given[name] = v
 		delete(secrets, name)
 	}
 	for name := range secrets {
-		return nil, failure.New(failure.Usage, "the parameter %s is the plan's to say", name).
-			WithHint("make a new plan to run with another: mepc-run -n %s ... --out FILE", p.Recipe.Name)
+		return nil, failure.New(failure.Usage, "the parameter %s is set by the plan", name).
+			WithHint("make a new plan to run with another value: mepc-run -n %s ... --out FILE", p.Recipe.Name)
 	}
-	c.flags.routers, c.flags.seed = p.Options.Routers, p.Options.Seed
+	c.flags.Routers, c.flags.Seed = p.Options.Routers, p.Options.Seed
 	isCommands := func(name string) bool { return name == secretCommands }
-	commands := slices.ContainsFunc(c.flags.allow, isCommands)
-	c.flags.allow = slices.DeleteFunc(c.flags.allow, isCommands)
+	commands := slices.ContainsFunc(c.flags.Allow, isCommands)
+	c.flags.Allow = slices.DeleteFunc(c.flags.Allow, isCommands)
 	p.Options.Allow = slices.DeleteFunc(slices.Clone(p.Options.Allow), isCommands)
 	for _, f := range []struct {
 		flag *[]string
 		plan []string
-	}{{&c.flags.allow, p.Options.Allow}, {&c.flags.env, p.Options.Env}, {&c.flags.secrets, p.Options.Secrets}} {
+	}{{&c.flags.Allow, p.Options.Allow}, {&c.flags.Env, p.Options.Env}, {&c.flags.Secrets, p.Options.Secrets}} {
 		if len(*f.flag) == 0 {
 			*f.flag = f.plan
 		}
 	}
-	if commands && !slices.Contains(c.flags.allow, secretCommands) {
-		c.flags.allow = append(c.flags.allow, secretCommands)
+	if commands && !slices.Contains(c.flags.Allow, secretCommands) {
+		c.flags.Allow = append(c.flags.Allow, secretCommands)
 	}
 	return given, nil
 }
 
 // fresh refuses a plan that is stale: it rehearses again, in a snapshot of now.
-func (c *command) fresh(ctx context.Context, p *plan.Plan, given map[string]any) error {
-	s := &stage{command: c, name: p.Recipe.Name, params: given}
+func (s *stage) fresh(ctx context.Context, p *plan.Plan) error {
 	defer s.close()
-	if err := c.sameRecipe(p); err != nil {
+	if err := s.sameRecipe(p); err != nil {
 		return err
 	}
 	if err := s.open(ctx, plan.Live); err != nil {
 		return err
 	}
-	if now := s.live.names(); p.World.Source == plan.Live && len(now) > 0 && !slices.Contains(p.World.Engines, now[0]) {
-		return failure.New(failure.Conflict, "the plan is for %s, and this run would go to %s", strings.Join(p.World.Engines, ", "), now[0]).
+	engines, redis := s.world.Servers()
+	if p.World.Source == plan.Live && len(engines) > 0 && !slices.Contains(p.World.Engines, engines[0]) {
+		return failure.New(failure.Conflict, "the plan is for %s, and this run would go to %s", strings.Join(p.World.Engines, ", "), engines[0]).
 			WithHint("name the engine with --docker, or make a new plan")
 	}
-	if p.World.Source == plan.Live && p.World.Redis != s.live.redisName {
-		return failure.New(failure.Conflict, "the plan is for %s, and this run would go to %s", p.World.Redis, s.live.redisName).
+	if p.World.Source == plan.Live && p.World.Redis != redis {
+		return failure.New(failure.Conflict, "the plan is for %s, and this run would go to %s", p.World.Redis, redis).
 			WithHint("name Redis with --redis, or make a new plan")
 	}
 	now, err := s.play(ctx)
@@ -181,36 +166,36 @@ func (c *command) fresh(ctx context.Context, p *plan.Plan, given map[string]any)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	changed := slices.Concat(p.Rewritten(now), p.Stale(s.state), p.Differs(now))
+	changed := slices.Concat(p.Rewritten(now), s.world.Changed(p), p.Differs(now))
 	if len(changed) == 0 {
 		return nil
 	}
-	e := failure.New(failure.Conflict, "the plan is stale: what it rests on changed since %s", p.World.Taken.UTC().Format(time.RFC3339)).
-		WithHint("make a new plan, look at it, and apply that: mepc-run -n %s ... --out FILE", p.Recipe.Name)
+	e := failure.New(failure.Conflict, "the plan is stale: the state it was made from has changed since %s", p.World.Taken.UTC().Format(time.RFC3339)).
+		WithHint("make a new plan, review it, and apply that: mepc-run -n %s ... --out FILE", p.Recipe.Name)
 	e.Details = strings.Join(changed, "\n")
 	return e
 }
 
 // sameRecipe compares the recipe with that of the plan.
-func (c *command) sameRecipe(p *plan.Plan) error {
-	host, err := c.host()
+func (s *stage) sameRecipe(p *plan.Plan) error {
+	host, err := s.host()
 	if err != nil {
 		return err
 	}
-	recipe, err := c.load(host, p.Recipe.Name)
+	recipe, err := s.from.load(host, s.name)
 	if err != nil {
 		return err
 	}
 	if recipe.Hash != p.Recipe.Hash {
 		return failure.New(failure.Conflict, "the plan is stale: %s changed since (it was %.12s, and is %.12s)", p.Recipe.Name, p.Recipe.Hash, recipe.Hash).
-			WithHint("make a new plan, look at it, and apply that: mepc-run -n %s ... --out FILE", p.Recipe.Name)
+			WithHint("make a new plan, review it, and apply that: mepc-run -n %s ... --out FILE", p.Recipe.Name)
 	}
 	return nil
 }
 
 // resolver asks the real engines what the symbols of a plan stand for.
 type resolver struct {
-	world   *engine.World
+	world   *servers.Clients
 	engines []string // of the plan
 }
 
@@ -220,7 +205,7 @@ const resolveTimeout = 10 * time.Second
 func (r *resolver) Resolve(ctx context.Context, s plan.Symbol) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, resolveTimeout, failure.New(failure.Timeout, "no answer within %s", resolveTimeout))
 	defer cancel()
-	ep := engine.DockerEndpoint{}
+	ep := servers.DockerEndpoint{}
 	if s.Engine != "" && len(r.engines) > 0 && s.Engine != r.engines[0] {
 		ep.Host = s.Engine
 	}
@@ -228,7 +213,7 @@ func (r *resolver) Resolve(ctx context.Context, s plan.Symbol) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	x := &engine.Exchange{Endpoint: name}
+	x := &servers.Exchange{Endpoint: name}
 	if s.What == "image" {
 		img, err := cli.ImageInspect(x.Watch(ctx), s.Name)
 		if err != nil {

@@ -14,28 +14,27 @@ import (
 	"github.com/mepc/mepc-run/modules/approve"
 )
 
-// answerTick is how often a run that asks looks for its answer.
+// answerTick is the interval at which a waiting run looks for its answer.
 const answerTick = 200 * time.Millisecond
 
 // ask asks a person on behalf of the run under way: the question stands in its
 // journal, and the answer comes as a file.
-func (c *command) ask(ctx context.Context, q approve.Question) (approve.Answer, error) {
-	dir, err := c.stateDir()
-	if err != nil || c.journal == nil {
-		return approve.Answer{}, failure.New(failure.Denied, "nobody can be asked here")
+func (r *runner) ask(ctx context.Context, q approve.Question) (approve.Answer, error) {
+	dir, err := r.stateDir()
+	run := r.underway.Load()
+	if err != nil || run == nil {
+		return approve.Answer{}, failure.New(failure.Denied, "there is no terminal to ask at")
 	}
 	asked := journal.Question{Number: q.Number, Text: q.Text, Deadline: q.Deadline, Default: "abort"}
 	if q.Default {
 		asked.Default = "approve"
 	}
-	if err := c.journal.Ask(asked); err != nil {
+	if err := run.journal.Ask(asked); err != nil {
 		return approve.Answer{}, err
 	}
-	if c.tell != nil {
-		c.tell(fmt.Sprintf("waiting for an answer until %s: %s\nmepc-run approve %s yes, or no", q.Deadline.Local().Format("2006-01-02 15:04:05"), q.Text, c.journal.ID()))
-	}
+	run.report.Event(warning(fmt.Sprintf("waiting for an answer until %s: %s\nmepc-run approve %s yes, or no", q.Deadline.Local().Format("2006-01-02 15:04:05"), q.Text, run.journal.ID())))
 	for {
-		got, err := dir.TakeAnswer(c.journal.ID(), q.Number)
+		got, err := dir.TakeAnswer(run.journal.ID(), q.Number)
 		if err != nil {
 			return approve.Answer{}, err
 		}
@@ -43,7 +42,7 @@ func (c *command) ask(ctx context.Context, q approve.Question) (approve.Answer, 
 			got = &journal.Question{Number: q.Number, Approved: q.Default}
 		}
 		if got != nil {
-			return approve.Answer{Approved: got.Approved, Who: got.Who}, c.journal.Answer(*got)
+			return approve.Answer{Approved: got.Approved, Who: got.Who}, run.journal.Answer(*got)
 		}
 		if err := (clock.Wall{}).Sleep(ctx, answerTick); err != nil {
 			return approve.Answer{}, err
@@ -51,34 +50,37 @@ func (c *command) ask(ctx context.Context, q approve.Question) (approve.Answer, 
 	}
 }
 
-func (c *command) approveCommand() *cobra.Command {
+// approveCmd is mepc-run approve.
+type approveCmd struct{ *invocation }
+
+func approveCommand(in *invocation) *cobra.Command {
+	c := &approveCmd{in}
 	cmd := &cobra.Command{
-		Use: "approve RUN yes|no", Short: "Answer a run that asks whether to go on", Args: cobra.ArbitraryArgs,
+		Use: "approve RUN yes|no", Short: "Answer a run that waits for approval", Args: cobra.ArbitraryArgs,
 		Long: `Answers a run that waits in approve(): yes lets it go on, no makes it fail and undo
-what it did. RUN is a run's name, the beginning or the end of it; without arguments
-the runs that ask are listed.`,
+its changes. RUN is a run's name, or the beginning or end of one; without arguments
+the runs that wait for an answer are listed.`,
 		Example: "  mepc-run approve\n  mepc-run approve 4f2a yes",
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return c.listQuestions()
+				return c.list()
 			case len(args) != 2 || args[1] != "yes" && args[1] != "no":
 				return failure.New(failure.Usage, "approve takes a run, and yes or no").WithHint("mepc-run approve RUN yes")
 			}
 			return c.answer(args[0], args[1] == "yes")
 		},
 	}
-	cmd.Flags().SortFlags = false
-	c.pick(cmd.Flags(), "state")
+	c.pick(cmd, "state")
 	return cmd
 }
 
-func (c *command) listQuestions() error {
+func (c *approveCmd) list() error {
 	dir, err := c.stateDir()
 	if err != nil {
 		return err
 	}
-	runs, err := dir.Runs(func(*journal.Header) bool { return true })
+	runs, err := dir.Running()
 	if err != nil {
 		return err
 	}
@@ -91,12 +93,12 @@ func (c *command) listQuestions() error {
 		}
 	}
 	if n == 0 {
-		fmt.Fprintln(c.env.Stdout, "no run asks anything")
+		fmt.Fprintln(c.env.Stdout, "no run is waiting for an answer")
 	}
 	return nil
 }
 
-func (c *command) answer(name string, yes bool) error {
+func (c *approveCmd) answer(name string, yes bool) error {
 	dir, err := c.stateDir()
 	if err != nil {
 		return err
@@ -107,7 +109,7 @@ func (c *command) answer(name string, yes bool) error {
 	}
 	open := run.Pending()
 	if len(open) == 0 {
-		return failure.New(failure.Conflict, "run %s asks nothing: it is %s", run.ID, run.Status())
+		return failure.New(failure.Conflict, "run %s is not waiting for an answer: it is %s", run.ID, run.Status())
 	}
 	q := open[0]
 	if err := dir.PutAnswer(run.ID, journal.Question{Number: q.Number, Approved: yes, Who: c.who()}); err != nil {

@@ -20,9 +20,10 @@ import (
 	"github.com/mepc/mepc-run/internal/app"
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
-// leaks are what a recipe can do with a secret that it has read back, raw, from the
+// leaks lists what a recipe can do with a secret that it has read back, raw, from the
 // environment of a container that it gave it to.
 var leaks = []string{
 	`log("it is " .. raw, {value = raw})`,
@@ -45,15 +46,15 @@ var leaks = []string{
 	`log("partly", {json = json.encode({nested = {deep = raw .. raw}})})`,
 }
 
-// ends are how such a recipe ends.
+// ends lists the ways such a recipe ends.
 var ends = []string{`return raw`, `return {[raw] = raw}`, `fail(raw)`, `error(raw)`, `error({raw})`, `fail{kind = "conflict", message = "m", hint = raw, state = raw}`, `http.post("http://127.0.0.1:1/" .. raw, {})`, `docker.stop(raw)`, `r:lpush("string", raw)`, `local _ = nil .. raw`}
 
 // Secrets are nowhere: not in what is printed, in the journal or in the plan, raw or
 // in another form. CANARIES is how many runs look for them; 40 without.
 func TestCanarySecretsAppearNowhere(t *testing.T) {
 	t.Parallel()
-	world, err := sim.New(sim.Options{Clock: clock.Wall{}, State: &sim.State{
-		Format: sim.Format, Engines: []sim.EngineState{{Images: []sim.Image{{Ref: "app:1"}}}},
+	world, err := sim.New(sim.Options{Clock: clock.Wall{}, State: &state.State{
+		Format: state.Format, Engines: []state.Engine{{Images: []state.Image{{Ref: "app:1"}}}},
 	}})
 	if err != nil {
 		t.Fatal(err)

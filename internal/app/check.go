@@ -17,47 +17,39 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lint"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// found is the end of a command that did its work and found something. It has
-// been shown, and decides the exit code.
-type found struct {
-	exit int
-	what string
-}
-
-func (f found) Error() string { return f.what }
-
-const checkText = `Looks for what would go wrong in recipes, and runs none: files that do not
-compile, names that are not defined or not used, options that do not exist,
-literals of a wrong type, parameters that are not declared, code that is never
-reached. Then it loads each file with every call to a server denied. A PATH is a
-file, or a directory with its subdirectories; the default is the directory you
-are in. Directories whose names begin with a dot are left out.
+const checkText = `Finds mistakes in recipes without running them: files that do not compile,
+undefined and unused names, unknown options, literals of the wrong type,
+undeclared parameters, unreachable code. Then it loads each file with every call
+to a server denied. A PATH is a file, or a directory with its subdirectories;
+the default is the current directory. Directories whose names begin with a dot
+are skipped.
 
 A comment on a line exempts it: -- check: ignore W201
 
 The exit code is 0 when nothing was found and 1 when something was.
 
-Checks (E: the run would fail there; W: it is not what was meant):
+Checks (E: the run would fail there; W: probably not what was meant):
 `
 
-func (c *command) checkCommand() *cobra.Command {
+func checkCommand(in *invocation) *cobra.Command {
+	k := &checker{runner: newRunner(in)}
 	cmd := &cobra.Command{
 		Use: "check [PATH ...]", Short: "Find mistakes in recipes without running them", Long: checkText + checkList(),
 		Example: "  mepc-run check recipes\n  mepc-run check --json deploy.lua",
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.check(cmd.Context(), args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return k.check(cmd.Context(), args) },
 	}
 	f := cmd.Flags()
-	f.SortFlags = false
-	f.BoolVar(&c.flags.json, "json", false, "print one JSON object a line: each finding, then the result")
-	c.pick(f, "quiet", "no-color", "max-source")
+	f.BoolVar(&k.flags.json, "json", false, "print one JSON object a line: each finding, then the result")
+	k.pick(cmd, "quiet", "no-color", "max-source")
 	return cmd
 }
 
@@ -81,10 +73,10 @@ const checkSteps = 10_000_000
 // checkTime bounds it, too, where steps are long.
 const checkTime = 10 * time.Second
 
-// checker is one run of check.
+// checker is mepc-run check.
 type checker struct {
-	*command
-	world  *engine.World
+	*runner
+	world  *servers.Clients
 	host   *runtime.Host
 	linter *lint.Linter
 	specs  *lint.Linter // knows the words of a spec
@@ -92,7 +84,7 @@ type checker struct {
 	found  int
 }
 
-func (c *command) check(ctx context.Context, paths []string) error {
+func (k *checker) check(ctx context.Context, paths []string) error {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
@@ -100,15 +92,15 @@ func (c *command) check(ctx context.Context, paths []string) error {
 	if err != nil {
 		return err
 	}
-	c.flags.limits.Steps = checkSteps
-	world := engine.Live(engine.Options{}) // no server is asked
+	k.flags.Limits.Steps = checkSteps
+	world := servers.Live(servers.Options{}) // no server is asked
 	defer world.Close()
-	host, err := c.hostFor(nil, c.flags.limits)
+	host, err := k.hostFor(nil, k.flags.Limits)
 	if err != nil {
 		return err
 	}
-	k := &checker{command: c, world: world, host: host, linter: lint.New(host, c.flags.limits)}
-	k.specs = lint.New(runtime.New(runtime.Options{Modules: spec.Words(host.Modules())}), c.flags.limits)
+	k.world, k.host, k.linter = world, host, lint.New(host, k.flags.Limits)
+	k.specs = lint.New(runtime.New(runtime.Options{Modules: spec.Words(host.Modules())}), k.flags.Limits)
 	for _, file := range files {
 		if err := k.file(ctx, file); err != nil {
 			return err
@@ -129,7 +121,7 @@ func luaFiles(paths []string) ([]luaFile, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, failure.New(failure.NotFound, "no file or directory %s", path)
 		case err != nil:
-			return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", path)
+			return nil, failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", path)
 		case info.IsDir():
 			below, err := luaFilesBelow(path)
 			if err != nil {
@@ -139,7 +131,7 @@ func luaFiles(paths []string) ([]luaFile, error) {
 		case !info.Mode().IsRegular():
 			return nil, failure.New(failure.Invalid, "%s is not a regular file", path)
 		case filepath.Ext(path) != ".lua":
-			return nil, failure.New(failure.Invalid, "%s is not Lua: the names of Lua files end in .lua", path)
+			return nil, failure.New(failure.Invalid, "%s is not a Lua file: its name must end in .lua", path)
 		default:
 			files = append(files, luaFile{path, filepath.Dir(path)})
 		}
@@ -152,7 +144,7 @@ func luaFilesBelow(dir string) ([]luaFile, error) {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return failure.Wrap(failure.Invalid, innermost(err), "%s", path)
+			return failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", path)
 		case d.IsDir() && path != dir && strings.HasPrefix(d.Name(), "."):
 			return filepath.SkipDir
 		case !d.IsDir() && filepath.Ext(path) == ".lua":
@@ -161,7 +153,7 @@ func luaFilesBelow(dir string) ([]luaFile, error) {
 		return nil
 	})
 	if err == nil && len(files) == 0 {
-		return nil, failure.New(failure.NotFound, "no .lua file in %s or below", dir)
+		return nil, failure.New(failure.NotFound, "no .lua file in or below %s", dir)
 	}
 	return files, err
 }
@@ -172,8 +164,8 @@ func (k *checker) file(ctx context.Context, file luaFile) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(string(text), "---@meta") {
-		return nil // it is for editors, and never run
+	if strings.HasPrefix(string(text), "---@meta") || runtime.Vendored(filepath.ToSlash(file.path), text) {
+		return nil // it is for editors, and never run, or was written for other programs
 	}
 	k.files++
 	base := filepath.Base(file.path)
@@ -216,12 +208,12 @@ func ofSpecs(path string) bool {
 func (k *checker) read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", path)
+		return nil, failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", path)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
 	if err != nil {
-		return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", path)
+		return nil, failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", path)
 	}
 	return text, nil
 }
@@ -231,11 +223,11 @@ func (k *checker) read(path string) ([]byte, error) {
 func treesOf(file luaFile) ([]fs.FS, error) {
 	dir, err := filepath.Abs(filepath.Dir(file.path))
 	if err != nil {
-		return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", file.path)
+		return nil, failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", file.path)
 	}
 	top, err := filepath.Abs(file.root)
 	if err != nil {
-		return nil, failure.Wrap(failure.Invalid, innermost(err), "%s", file.root)
+		return nil, failure.Wrap(failure.Invalid, failure.Innermost(err), "%s", file.root)
 	}
 	var trees []fs.FS
 	for above := 0; ; above++ {
@@ -276,7 +268,7 @@ func (k *checker) load(ctx context.Context, recipe *runtime.Recipe, known []lint
 	f := lint.Finding{Line: 1, Col: 1, Code: lint.Load, Message: err.Error(), Hint: err.Hint}
 	switch err.Kind {
 	case failure.Limit, failure.Timeout:
-		f.Message, f.Hint = fmt.Sprintf("it runs %d steps, or %s, before its first call to a server", checkSteps, checkTime), "does a loop never end?"
+		f.Message, f.Hint = fmt.Sprintf("it runs %d steps, or %s, before its first call to a server", checkSteps, checkTime), "look for a loop that never ends"
 	}
 	where, line, _ := strings.Cut(err.Where, ":")
 	if n, numErr := strconv.Atoi(line); numErr == nil && where == recipe.Name {
@@ -330,7 +322,7 @@ func (k *checker) show(path string, findings []lint.Finding) error {
 	return k.print(b.String())
 }
 
-// end prints what came of it all.
+// end prints the overall result.
 func (k *checker) end() error {
 	if k.flags.json {
 		status := "ok"
@@ -343,27 +335,12 @@ func (k *checker) end() error {
 	} else if !k.flags.quiet {
 		what := "nothing was found"
 		if k.found > 0 {
-			what = many(k.found, "finding")
+			what = say.Count(k.found, "finding")
 		}
-		fmt.Fprintf(k.env.Stderr, "%s in %s\n", what, many(k.files, "file"))
+		fmt.Fprintf(k.env.Stderr, "%s in %s\n", what, say.Count(k.files, "file"))
 	}
 	if k.found > 0 {
-		return shown{found{1, many(k.found, "finding")}}
-	}
-	return nil
-}
-
-func many(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
-}
-
-// print writes results.
-func (c *command) print(text string) error {
-	if _, err := io.WriteString(c.env.Stdout, text); err != nil {
-		return failure.Wrap(failure.Output, innermost(err), "write results")
+		return shown{found{1, say.Count(k.found, "finding")}}
 	}
 	return nil
 }

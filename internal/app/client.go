@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +23,12 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/queue"
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // asker asks a server.
 type asker struct {
+	*invocation
 	base  string
 	token string
 	http  *http.Client
@@ -34,28 +37,27 @@ type asker struct {
 // clientFlags say which server is asked.
 type clientFlags struct{ server, tokenFile string }
 
-func (c *command) clientCommand(cmd *cobra.Command, run func(context.Context, *asker, []string) error) *cobra.Command {
+func clientCommand(in *invocation, cmd *cobra.Command, run func(context.Context, *asker, []string) error) *cobra.Command {
 	f := &clientFlags{}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := c.client(f)
+		cl, err := f.asker(in)
 		if err != nil {
 			return err
 		}
 		return run(cmd.Context(), cl, args)
 	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
 	flags.StringVar(&f.server, "server", "", "`URL` of the server, or unix:PATH (default: the server of the state directory)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`FILE` with its token (default: serve/token in the state directory)")
-	flags.BoolVar(&c.flags.json, "json", false, "print what the server answers, as JSON")
-	c.pick(flags, "state")
+	flags.BoolVar(&in.flags.json, "json", false, "print what the server answers, as JSON")
+	in.pick(cmd, "state")
 	return cmd
 }
 
-// client returns one for the server that the flags name, or that the state
+// asker returns one for the server that the flags name, or that the state
 // directory knows of.
-func (c *command) client(f *clientFlags) (*asker, error) {
-	dir, err := c.stateDir()
+func (f *clientFlags) asker(in *invocation) (*asker, error) {
+	dir, err := in.stateDir()
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +69,12 @@ func (c *command) client(f *clientFlags) (*asker, error) {
 			err = json.Unmarshal(data, &r)
 		}
 		if err != nil {
-			return nil, failure.New(failure.NotFound, "no server has run in the state directory %s", dir.Path()).
-				WithHint("mepc-run serve DIR starts one; --server names one elsewhere")
+			return nil, failure.New(failure.NotFound, "no server has ever used the state directory %s", dir.Path()).
+				WithHint("mepc-run serve DIR starts one; --server names one on another machine")
 		}
 		address = r.Address
 	}
-	cl := &asker{base: strings.TrimSuffix(address, "/"), http: &http.Client{}}
+	cl := &asker{invocation: in, base: strings.TrimSuffix(address, "/"), http: &http.Client{}}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		cl.base = "http://mepc-run"
 		cl.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -112,14 +114,14 @@ func (cl *asker) ask(ctx context.Context, method, path string, body any) ([]byte
 	}
 	resp, err := cl.http.Do(req)
 	if err != nil {
-		return nil, failure.Wrap(failure.Unavailable, innermost(err), "ask the server at %s", cl.base).
-			WithHint("does it run? mepc-run serve DIR starts it; --server names another")
+		return nil, failure.Wrap(failure.Unavailable, failure.Innermost(err), "ask the server at %s", cl.base).
+			WithHint("is it running? mepc-run serve DIR starts it; --server names another")
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
-		return nil, failure.Wrap(failure.Unavailable, err, "read what the server answers")
+		return nil, failure.Wrap(failure.Unavailable, err, "read the server's answer")
 	case resp.StatusCode >= http.StatusBadRequest:
 		return nil, refusalOf(resp, data)
 	}
@@ -143,22 +145,22 @@ func refusalOf(resp *http.Response, data []byte) error {
 }
 
 // say prints the answer as JSON, or as text.
-func (c *command) say(answer []byte, text string) error {
-	if c.flags.json {
+func (cl *asker) say(answer []byte, text string) error {
+	if cl.flags.json {
 		text = string(answer)
 	}
-	_, err := io.WriteString(c.env.Stdout, text)
+	_, err := io.WriteString(cl.env.Stdout, text)
 	return err
 }
 
-func (c *command) triggerCommand() *cobra.Command {
+func triggerCommand(in *invocation) *cobra.Command {
 	var coalesce bool
 	var delivery string
-	cmd := c.clientCommand(&cobra.Command{
+	cmd := clientCommand(in, &cobra.Command{
 		Use: "trigger RECIPE [name=value ...]", Short: "Ask a server to run a recipe", Args: cobra.MinimumNArgs(1),
-		Long: `Asks a server to run a recipe with these parameters. When it says so, the request is
-on disk and will be run. It prints the name of the run: mepc-run show and logs read
-it.`,
+		Long: `Asks a server to run a recipe with these parameters. Once the server accepts, the
+request is on disk and will be run. Prints the name of the run, for mepc-run show
+and logs.`,
 		Example: "  mepc-run trigger bluegreen image=mepc/app:1.1",
 	}, func(ctx context.Context, cl *asker, args []string) error {
 		given, err := params(nil, args[1:])
@@ -166,7 +168,7 @@ it.`,
 			return err
 		}
 		data, err := cl.ask(ctx, http.MethodPost, "/api/v1/recipes/"+url.PathEscape(args[0])+"/runs",
-			map[string]any{"params": given, "coalesce": coalesce, "delivery": delivery, "who": c.who()})
+			map[string]any{"params": given, "coalesce": coalesce, "delivery": delivery, "who": cl.who()})
 		if err != nil {
 			return err
 		}
@@ -174,10 +176,10 @@ it.`,
 		if err := json.Unmarshal(data, &e); err != nil {
 			return failure.Wrap(failure.Internal, err, "read the answer")
 		}
-		return c.say(data, fmt.Sprintf("run %s: %s for %s, %s\n", e.ID, e.Recipe, e.App, stateText(&e)))
+		return cl.say(data, fmt.Sprintf("run %s: %s for %s, %s\n", e.ID, e.Recipe, e.App, stateText(&e)))
 	})
-	cmd.Flags().BoolVar(&coalesce, "coalesce", false, "while it waits, a later request for the same recipe and app may take its place")
-	cmd.Flags().StringVar(&delivery, "delivery", "", "`NAME` of this request: a second one with it is answered with the first")
+	cmd.Flags().BoolVar(&coalesce, "coalesce", false, "while it waits, a later request for the same recipe and app may replace it")
+	cmd.Flags().StringVar(&delivery, "delivery", "", "`NAME` of this request: repeating it returns the first one's run")
 	return cmd
 }
 
@@ -188,9 +190,16 @@ func stateText(e *queue.Entry) string {
 	return string(e.State)
 }
 
-func (c *command) statusCommand() *cobra.Command {
-	return c.clientCommand(&cobra.Command{
-		Use: "status", Short: "Tell what a server runs, and what waits", Args: noArgs,
+func statusCommand(in *invocation) *cobra.Command {
+	app := &standingCmd{invocation: in}
+	cmd := clientCommand(in, &cobra.Command{
+		Use: "status [APP]", Short: "Show what serves an app, or what a server runs", Args: atMostOne("app"),
+		Long: `Shows the state of an app: the release that each of its hosts leads to, its
+containers, what is kept for a rollback, what is marked bad, who holds its lock, and
+the last runs. It only reads from the engine and Redis; no server is needed.
+
+Without APP it shows what mepc-run serve runs, and what waits there.`,
+		Example: "  mepc-run status shop\n  mepc-run status shop --watch",
 	}, func(ctx context.Context, cl *asker, _ []string) error {
 		var st struct {
 			Version, Paused string
@@ -206,41 +215,58 @@ func (c *command) statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(json.Unmarshal(about, &st), json.Unmarshal(queued, &q)); err != nil {
+		asked, err := cl.ask(ctx, http.MethodGet, "/api/v1/approvals", nil)
+		if err != nil {
+			return err
+		}
+		var asks []struct{ Run, Recipe, App, Question string }
+		if err := errors.Join(json.Unmarshal(about, &st), json.Unmarshal(queued, &q), json.Unmarshal(asked, &asks)); err != nil {
 			return failure.Wrap(failure.Internal, err, "read the answer")
 		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "%s: %s\n", st.Version, plural(st.Recipes, "recipe"))
+		fmt.Fprintf(&b, "%s: %s\n", st.Version, say.Count(st.Recipes, "recipe"))
 		if st.Paused != "" {
-			fmt.Fprintf(&b, "PAUSED by %s: nothing is started; mepc-run resume-queue ends that\n", report.Clean(st.Paused))
+			fmt.Fprintf(&b, "PAUSED by %s: nothing is started until mepc-run resume-queue\n", report.Clean(st.Paused))
 		}
 		for _, t := range st.Trouble {
 			fmt.Fprintf(&b, "recipe %s\n", report.Clean(t))
+		}
+		for _, a := range asks {
+			fmt.Fprintf(&b, "asks     %s  %s for %s: %s; mepc-run approve %s yes, or no\n", a.Run, report.Clean(a.Recipe), report.Clean(a.App), report.Clean(oneLine(a.Question)), a.Run)
 		}
 		for _, e := range append(q.Running, q.Waiting...) {
 			fmt.Fprintf(&b, "%-8s %s  %s for %s, by %s\n", e.State, cmp.Or(e.Run, e.ID), report.Clean(e.Recipe), report.Clean(e.App), report.Clean(e.Who))
 		}
 		if len(q.Running)+len(q.Waiting) == 0 {
-			b.WriteString("nothing runs, nothing waits\n")
+			b.WriteString("nothing is running, nothing is waiting\n")
 		}
-		return c.say(append(about, queued...), b.String())
+		return cl.say(slices.Concat(about, queued, asked), b.String())
 	})
+	server := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return server(cmd, args)
+		}
+		return app.repeat(cmd.Context(), func(ctx context.Context) error { return app.status(ctx, args[0]) })
+	}
+	app.flagsOf(cmd)
+	return in.completed(cmd, findApps)
 }
 
-func (c *command) pauseCommand() *cobra.Command {
-	return c.clientCommand(&cobra.Command{
-		Use: "pause", Short: "Let a server start nothing for now", Args: noArgs,
-		Long: `Lets a server start nothing until mepc-run resume-queue, also after it was
-restarted. What runs goes on; requests are taken, and wait.`,
+func pauseCommand(in *invocation) *cobra.Command {
+	return clientCommand(in, &cobra.Command{
+		Use: "pause", Short: "Pause a server's queue", Args: noArgs,
+		Long: `Pauses a server's queue until mepc-run resume-queue, even across a restart.
+Running recipes go on; new requests are accepted, and wait.`,
 	}, func(ctx context.Context, cl *asker, _ []string) error {
 		_, err := cl.ask(ctx, http.MethodPost, "/api/v1/queue/pause", nil)
 		return err
 	})
 }
 
-func (c *command) resumeQueueCommand() *cobra.Command {
-	return c.clientCommand(&cobra.Command{
-		Use: "resume-queue", Short: "Let a server start again what waits", Args: noArgs,
+func resumeQueueCommand(in *invocation) *cobra.Command {
+	return clientCommand(in, &cobra.Command{
+		Use: "resume-queue", Short: "Resume a server's queue", Args: noArgs,
 	}, func(ctx context.Context, cl *asker, _ []string) error {
 		_, err := cl.ask(ctx, http.MethodPost, "/api/v1/queue/resume", nil)
 		return err

@@ -9,9 +9,9 @@ import (
 
 const completionText = `Prints a script that makes SHELL complete recipes, their parameters and flags.
 
-  bash (with the package bash-completion): for now, and for good
+  bash: for this shell, and for all
     source <(mepc-run completion bash)
-    mepc-run completion bash > /etc/bash_completion.d/mepc-run
+    mepc-run completion bash >> ~/.bashrc
   zsh
     mepc-run completion zsh > "${fpath[1]}/_mepc-run"
   fish
@@ -19,10 +19,38 @@ const completionText = `Prints a script that makes SHELL complete recipes, their
   powershell
     mepc-run completion powershell | Out-String | Invoke-Expression`
 
+// bashScript completes in bash, without the package bash-completion. Bash breaks words at
+// = and : and would put the part before them twice.
+const bashScript = `# bash completion for mepc-run
+__start_mepc-run() {
+  local line=${COMP_LINE:0:COMP_POINT} cur out directive
+  local -a words
+  read -ra words <<<"$line"
+  [[ -z $line || $line == *[[:space:]] ]] && words+=("")
+  cur=${words[${#words[@]}-1]}
+  out=$("${words[0]/#\~/$HOME}" __completeNoDesc "${words[@]:1}" 2>/dev/null) || return
+  directive=${out##*:}
+  COMPREPLY=()
+  local each prefix=
+  [[ $cur == *[=:]* ]] && prefix=${cur%"${cur##*[=:]}"}
+  while IFS= read -r each; do
+    [[ -n $each && $each == "$cur"* ]] && COMPREPLY+=("${each#"$prefix"}")
+  done <<<"${out%:*}"
+  if ((directive & 2)); then
+    compopt -o nospace
+  fi
+  if ((directive == 0)); then
+    compopt -o filenames
+    while IFS= read -r each; do COMPREPLY+=("$each"); done < <(compgen -f -- "${cur#"$prefix"}")
+  fi
+}
+complete -F __start_mepc-run mepc-run
+`
+
 // shells are those that cobra writes scripts for.
 var shells = []string{"bash", "zsh", "fish", "powershell"}
 
-func (c *command) completionCommand() *cobra.Command {
+func completionCommand(in *invocation) *cobra.Command {
 	return &cobra.Command{
 		Use: "completion SHELL", Short: "Print the completion script of a shell", Long: completionText,
 		DisableFlagsInUseLine: true, ValidArgs: shells,
@@ -31,10 +59,10 @@ func (c *command) completionCommand() *cobra.Command {
 			if len(args) == 1 {
 				shell = args[0]
 			}
-			root, out := cmd.Root(), c.env.Stdout
+			root, out := cmd.Root(), in.env.Stdout
 			switch shell {
 			case "bash":
-				return root.GenBashCompletionV2(out, true)
+				return in.print(bashScript)
 			case "zsh":
 				return root.GenZshCompletion(out)
 			case "fish":
@@ -42,7 +70,7 @@ func (c *command) completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(out)
 			}
-			return failure.New(failure.Usage, "completion wants one shell%s", runtime.DidYouMean(shell, shells)).
+			return failure.New(failure.Usage, "completion needs one shell name%s", runtime.DidYouMean(shell, shells)).
 				WithHint("it is bash, zsh, fish or powershell")
 		},
 	}

@@ -30,7 +30,7 @@ func configure(set *pflag.FlagSet, file string) error {
 	})
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
-			return failure.New(failure.Invalid, "--config %s: no flag is called %q%s", file, name, runtime.DidYouMean(name, known))
+			return failure.New(failure.Invalid, "--config %s: unknown flag %q%s", file, name, runtime.DidYouMean(name, known))
 		}
 		if set.Changed(name) {
 			continue

@@ -13,26 +13,29 @@ import (
 	"github.com/mepc/mepc-run/internal/doctor"
 )
 
-func (c *command) doctorCommand() *cobra.Command {
+// doctorCmd is mepc-run doctor.
+type doctorCmd struct{ *invocation }
+
+func doctorCommand(in *invocation) *cobra.Command {
+	c := &doctorCmd{in}
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "What on the servers will make trouble, how to mend it", Args: noArgs,
-		Long: `Asks the engine, Redis and the routers, by reads alone, for what makes trouble
-in deployments: versions, restarts, persistence, eviction, disk space, clocks.
-What can be mended comes with how.
+		Use: "doctor", Short: "Find trouble on the servers, and how to fix it", Args: noArgs,
+		Long: `Checks the engine, Redis and the routers for what makes trouble in deployments:
+versions, restarts, persistence, eviction, disk space, clocks. It only reads,
+and says how to fix what it finds.
 
 The exit code is 0 when all is well, 1 for warnings and 2 for problems. A server
 that cannot be reached is a problem.`,
 		Example: "  mepc-run doctor --router http://127.0.0.1:8080\n  mepc-run doctor --docker ssh://deploy@prod.example.com --json",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd.Context()) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.SortFlags = false
 	f.BoolVar(&c.flags.json, "json", false, "print one JSON object a line: each check, then the result")
-	c.pick(f, "docker", "context", "insecure-docker", "redis", "router", "no-color")
+	c.pick(cmd, "docker", "context", "insecure-docker", "redis", "router", "no-color")
 	return cmd
 }
 
-func (c *command) doctor(ctx context.Context) error {
+func (c *doctorCmd) run(ctx context.Context) error {
 	routers := c.routers()
 	if err := checkRouters(routers); err != nil {
 		return err
@@ -44,9 +47,9 @@ func (c *command) doctor(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	worst := doctor.Worst(all)
-	show := c.showChecks
+	show := c.show
 	if c.flags.json {
-		show = c.jsonChecks
+		show = c.showJSON
 	}
 	if err := show(all, worst); err != nil {
 		return err
@@ -70,7 +73,7 @@ func diskSpace(path string) (free, total uint64, err error) {
 	return s.Bavail * size, s.Blocks * size, nil
 }
 
-func (c *command) showChecks(all []doctor.Finding, _ doctor.Level) error {
+func (c *doctorCmd) show(all []doctor.Finding, _ doctor.Level) error {
 	style := c.styles(c.env.Stdout)
 	marks := map[doctor.Level]string{
 		doctor.OK: style.green("ok     "), doctor.Skipped: style.dim("skipped"),
@@ -114,7 +117,7 @@ type checked struct {
 	Fix     string `json:"fix,omitempty"`
 }
 
-func (c *command) jsonChecks(all []doctor.Finding, worst doctor.Level) error {
+func (c *doctorCmd) showJSON(all []doctor.Finding, worst doctor.Level) error {
 	var b strings.Builder
 	for _, f := range all {
 		line, err := json.Marshal(checked{"check", f.Server, f.Check, f.Level.String(), f.Message, f.Fix})

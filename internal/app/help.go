@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // columns is the width that help keeps to.
@@ -17,7 +17,7 @@ const columns = 80
 const usageText = `
 Usage:
   mepc-run RECIPE [name=value ...] [flags]
-  mepc-run RECIPE --help     what a recipe does and takes; asks no server
+  mepc-run RECIPE --help     what a recipe does and takes; contacts no server
   mepc-run COMMAND [flags]
 
 Examples:
@@ -27,8 +27,11 @@ Examples:
 Commands:
 `
 
-// rootHelp prints the help of mepc-run itself.
-func (c *command) rootHelp(root *cobra.Command) error {
+// helpCmd is mepc-run help, and --help of each command.
+type helpCmd struct{ *runner }
+
+// root prints the help of mepc-run itself.
+func (c *helpCmd) root(root *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString(root.Long + "\n" + usageText)
 	for _, runnable := range []bool{true, false} {
@@ -50,8 +53,8 @@ func (c *command) rootHelp(root *cobra.Command) error {
 	return err
 }
 
-// commandHelp prints the help of a command other than mepc-run itself.
-func (c *command) commandHelp(cmd *cobra.Command) error {
+// command prints the help of a command other than mepc-run itself.
+func (c *helpCmd) command(cmd *cobra.Command) error {
 	var b strings.Builder
 	about := cmd.Long
 	if about == "" {
@@ -77,8 +80,8 @@ func (c *command) commandHelp(cmd *cobra.Command) error {
 	return err
 }
 
-// helpCommand is "mepc-run help [COMMAND or RECIPE]".
-func (c *command) helpCommand() *cobra.Command {
+// define is "mepc-run help [COMMAND or RECIPE]".
+func (c *helpCmd) define() *cobra.Command {
 	return &cobra.Command{
 		Use: "help [COMMAND | RECIPE]", Short: "Help about a command, a recipe or a topic",
 		DisableFlagsInUseLine: true,
@@ -94,10 +97,10 @@ func (c *command) helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			if len(args) == 0 {
-				return c.rootHelp(root)
+				return c.root(root)
 			}
 			if sub, _, err := root.Find(args); err == nil && sub != root {
-				return c.commandHelp(sub)
+				return c.command(sub)
 			}
 			return c.recipeHelp(cmd.Context(), args[0])
 		},
@@ -105,10 +108,10 @@ func (c *command) helpCommand() *cobra.Command {
 }
 
 // topics are commands that only have help.
-func (c *command) topics() []*cobra.Command {
+func topics() []*cobra.Command {
 	var codes strings.Builder
 	codes.WriteString("The exit code says what kind of error ended the run; a recipe reads the kind as\nerr.kind.\n\n")
-	fmt.Fprintf(&codes, "  %4d  %-16s  %s\n", 0, "", "done, or nothing had to be done")
+	fmt.Fprintf(&codes, "  %4d  %-16s  %s\n", 0, "", "done, or nothing to do")
 	for _, k := range failure.Kinds() {
 		for i, line := range fold(k.Doc, columns-26) {
 			if i == 0 {
@@ -148,7 +151,7 @@ confirm a switch through each of them. None: a switch is not confirmed.
 // redisForms returns the forms of a Redis URL, each above what it means.
 func redisForms() string {
 	var b strings.Builder
-	for line := range strings.Lines(engine.RedisForms) {
+	for line := range strings.Lines(servers.RedisForms) {
 		form, meaning, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		fmt.Fprintf(&b, "  %s\n        %s\n", form, strings.TrimSpace(meaning))
 	}

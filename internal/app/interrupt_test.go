@@ -43,7 +43,7 @@ func TestAnInterruptInAnyPhaseLeavesTheTrafficWhole(t *testing.T) {
 	}{
 		{
 			phase: "create", after: `start .*docker\.create`, signals: []os.Signal{syscall.SIGINT},
-			says: `was removed|is not there`,
+			says: `was removed|does not exist`,
 		},
 		{
 			phase: "start", after: `start .*docker\.start`, signals: []os.Signal{syscall.SIGTERM},

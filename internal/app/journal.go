@@ -1,73 +1,54 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/engine"
-	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// keepAge is how long the journal of a run is kept at most.
+// keepAge is the longest time the journal of a run is kept.
 const keepAge = 180 * 24 * time.Hour
 
 // journalText is the help topic.
 const journalText = `Each run has a journal: a file in the state directory that is written ahead. What
-is about to be done is on disk before it is done; when it cannot be, as on a full
-disk, the run stops before its next effect. Secrets are not in it.
+is about to be done is on disk before it is done; if it cannot be written, as on a
+full disk, the run stops before its next effect. Secrets are not in it.
 
   mepc-run runs                 the runs, newest first
   mepc-run show [RUN]           what a run did, and how it ended
-  mepc-run logs [RUN]           the same, line by line, with what it only looked at
+  mepc-run logs [RUN]           the same, line by line, with read-only calls
   mepc-run history APP          who deployed what, when, from where
-  mepc-run resume [RUN]         goes on with a run that was cut off
-  mepc-run abort [RUN]          takes back what it did
+  mepc-run resume [RUN]         resumes an interrupted run
+  mepc-run abort [RUN]          undoes an interrupted run
 
-RUN is a run's name, the beginning or the end of it, or nothing: the latest.
+RUN is a run's name, or the beginning or end of one; the default is the latest.
 
 The state directory is --state, else MEPC_STATE, else XDG_STATE_HOME/mepc-run,
-else ~/.local/state/mepc-run. --keep-runs says how many runs are kept; after half
-a year a journal goes in any case, unless its run was cut off.`
-
-// stateDir returns the directory that the flags or the environment name.
-func (c *command) stateDir() (*journal.Dir, error) {
-	path := cmp.Or(c.flags.state, c.env.Getenv("MEPC_STATE"))
-	if home := c.env.Getenv("XDG_STATE_HOME"); path == "" && filepath.IsAbs(home) {
-		path = filepath.Join(home, "mepc-run")
-	}
-	if home := c.env.Getenv("HOME"); path == "" && filepath.IsAbs(home) {
-		path = filepath.Join(home, ".local", "state", "mepc-run")
-	}
-	if path == "" {
-		return nil, failure.New(failure.Journal, "there is no directory to keep the journal in: neither MEPC_STATE, XDG_STATE_HOME nor HOME is set").
-			WithHint("name one with --state")
-	}
-	return journal.Open(path, clock.Wall{}), nil
-}
+else ~/.local/state/mepc-run. --keep-runs sets how many runs are kept; journals
+older than half a year are removed in any case.`
 
 // begin opens the run's journal, and makes the run's secrets known to what
 // cleans it.
-func (c *command) begin(ctx context.Context, dir *journal.Dir, world *engine.World, recipe *runtime.Recipe, declared []runtime.Param, x *execution) (*journal.Journal, error) {
+func (r *runner) begin(ctx context.Context, dir *journal.Dir, world *servers.Clients, recipe *runtime.Recipe, declared []runtime.Param, x *execution) (*journal.Journal, error) {
 	_, store, err := world.Redis(ctx, "")
 	if err != nil {
 		store = "" // the recipe may do without one; if not, it says what is wrong
 	}
 	h := journal.Header{
 		ID: x.served.id(), App: runtime.AppOf(recipe.Name, declared, x.opts.Params), Recipe: x.name, File: recipe.Name, Hash: recipe.Hash,
-		Params: maps.Clone(x.opts.Params), PID: os.Getpid(), Who: x.served.who(c.who()), Host: hostname(), Version: versionLine(c.env),
-		Docker: world.DockerName(engine.DockerEndpoint{}), Redis: store, Options: c.options(),
+		Params: maps.Clone(x.opts.Params), PID: os.Getpid(), Who: x.served.who(r.who()), Host: hostname(), Version: buildOf(r.env).String(),
+		Docker: world.DockerName(servers.DockerEndpoint{}), Redis: store, Options: r.options(),
 	}
 	if x.opts.Scrub == nil {
 		x.opts.Scrub = &runtime.Scrubber{}
@@ -96,18 +77,14 @@ func (c *command) begin(ctx context.Context, dir *journal.Dir, world *engine.Wor
 	if x.aborts != nil {
 		h.Aborts = x.aborts.ID
 	}
-	jour, err := dir.Begin(h, s)
-	if err == nil {
-		_ = dir.Prune(int(c.flags.keepRuns)-1, keepAge) // what is left of old runs harms nobody
-	}
-	return jour, err
+	return dir.Begin(h, s)
 }
 
 func declaredSecret(declared []runtime.Param, name string) bool {
 	return slices.ContainsFunc(declared, func(p runtime.Param) bool { return p.Name == name && p.Type == "secret" })
 }
 
-// passwordIn returns the password of text that is an URL with one, or "".
+// passwordIn returns the password of text that is a URL with one, or "".
 func passwordIn(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.User == nil {
@@ -118,48 +95,32 @@ func passwordIn(text string) string {
 }
 
 // options returns the flags that a resumed run needs again.
-func (c *command) options() journal.Options {
-	f := &c.flags
-	o := journal.Options{
-		Docker: f.docker.Host, Context: f.docker.Context, Redis: f.redis, InsecureTCP: f.insecure,
-		Routers: c.routers(), Allow: f.allow, Env: f.env, Secrets: f.secrets, Seed: f.seed,
-	}
-	if u, err := url.Parse(f.redis); err == nil && u.User != nil || err != nil {
+func (r *runner) options() journal.Options {
+	o := r.flags.Options
+	o.Routers = r.routers()
+	if u, err := url.Parse(o.Redis); err == nil && u.User != nil || err != nil {
 		o.Redis, o.RedisPassword = "", true
 	}
 	return o
 }
 
-// who returns who runs mepc-run, as far as the environment tells.
-func (c *command) who() string {
-	user := cmp.Or(c.env.Getenv("USER"), c.env.Getenv("LOGNAME"), fmt.Sprintf("uid %d", os.Getuid()))
-	if real := c.env.Getenv("SUDO_USER"); real != "" && real != user {
-		return real + " as " + user
-	}
-	return user
-}
-
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown host"
-	}
-	return name
-}
+// tellCutOff is the number of interrupted runs that are reported one by one.
+const tellCutOff = 3
 
 // noticeCutOff says which runs of the same app were cut off, and what this run
-// does about it, and returns them.
-func (c *command) noticeCutOff(dir *journal.Dir, jour *journal.Journal, x *execution, rep *report.Report) []*journal.Run {
+// does about it, and returns them. It removes what is left of old runs.
+func (r *runner) noticeCutOff(dir *journal.Dir, jour *journal.Journal, x *execution, rep *report.Report) []*journal.Head {
+	all, _ := dir.Tidy(int(r.flags.KeepRuns)-1, keepAge) // what could not be removed is tried by the next run
 	if x.aborts != nil {
 		return nil // it takes one back, and leaves the others
 	}
 	app := jour.App()
-	left, err := dir.CutOff(func(h *journal.Header) bool { return h.App == app && !x.deals(h.ID) })
-	if err != nil {
-		return nil // the journal was opened there just now
+	left := slices.DeleteFunc(all, func(h *journal.Head) bool { return h.App != app || x.deals(h.ID) })
+	for _, run := range left[:min(len(left), tellCutOff)] {
+		rep.Event(warning(fmt.Sprintf("%s was cut off%s. This run starts from the top and picks up what that one left", describeRun(run), whereOf(run))))
 	}
-	for _, run := range left {
-		rep.Event(warning(fmt.Sprintf("%s was cut off%s. This run begins at the top, finds what that one left, and goes on from there", describeRun(run), whereOf(run))))
+	if more := len(left) - tellCutOff; more > 0 {
+		rep.Event(warning(fmt.Sprintf("so were %s before: mepc-run history %s", say.Count(more, "run"), report.Clean(app))))
 	}
 	return left
 }
@@ -170,32 +131,28 @@ func (x *execution) deals(id string) bool {
 }
 
 // describeRun names a run to people.
-func describeRun(run *journal.Run) string {
+func describeRun(run *journal.Head) string {
 	return fmt.Sprintf("run %s (%s, by %s on %s)", run.ID, run.Recipe, run.Who, run.Host)
 }
 
 // whereOf says how far a run came that was cut off.
-func whereOf(run *journal.Run) string {
+func whereOf(run *journal.Head) string {
 	where := ""
-	if step := run.Step(); len(step) > 0 {
-		where = " in step " + report.Clean(strings.Join(step, " > "))
+	if len(run.Step) > 0 {
+		where = " in step " + report.Clean(strings.Join(run.Step, " > "))
 	}
-	return fmt.Sprintf("%s after %s", where, plural(run.Effects(), "effect"))
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+	if run.Effects < 0 {
+		return where
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%s after %s", where, say.Count(run.Effects, "effect"))
 }
 
 // settle notes in the journals of runs that were cut off that this one, which
 // went well, dealt with them. What cannot be noted is tried by the next run.
-func settle(dir *journal.Dir, left []*journal.Run, id string, x *execution) {
-	note := func(run, how string) { _ = dir.Settle(run, journal.By{Run: id, How: how}) }
+func settle(dir *journal.Dir, left []*journal.Head, id string, x *execution) {
+	note := func(run, how string) { _ = dir.Settle(run, journal.By{Run: id, How: how}, true) }
 	for _, run := range left {
-		note(run.ID, "superseded")
+		_ = dir.Settle(run.ID, journal.By{Run: id, How: "superseded"}, false) // there may be hundreds
 	}
 	if x.resumes != nil {
 		note(x.resumes.ID, "resumed")

@@ -12,7 +12,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// maxVarFile is how large a file of parameters may be, in bytes.
+// maxVarFile is the largest parameter file accepted, in bytes.
 const maxVarFile = 1 << 20
 
 // params gathers a run's parameters: those of the files, in order, then those
@@ -22,34 +22,45 @@ func params(files, args []string) (map[string]any, error) {
 	for _, file := range files {
 		if err := readParams(file, all); err != nil {
 			return nil, failure.Wrap(failure.Usage, err, "--var-file %s", file).
-				WithHint("it holds a JSON object, or lines of name=value and comments after #")
+				WithHint("it must hold a JSON object, or lines of name=value and comments after #")
 		}
 	}
 	given := map[string]bool{}
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
 		switch {
+		case !ok && strings.ContainsAny(arg, ":/"):
+			return nil, failure.New(failure.Usage, "%q is not a parameter: write name=value", arg).WithHint("did you mean image=%s?", arg)
 		case !ok || name == "":
 			return nil, failure.New(failure.Usage, "%q is not a parameter: write name=value", arg)
-		case given[name]:
-			return nil, failure.New(failure.Usage, "the parameter %s is given twice", name)
+		case !given[name]:
+			all[name] = value
+		default: // a list or a map takes several
+			all[name] = again(all[name], value)
 		}
 		given[name] = true
-		all[name] = value
 	}
 	return all, nil
+}
+
+// again adds a further value of a parameter to those before.
+func again(before any, value string) any {
+	if list, ok := before.([]any); ok {
+		return append(list, value)
+	}
+	return []any{before, value}
 }
 
 func readParams(name string, into map[string]any) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return innermost(err)
+		return failure.Innermost(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxVarFile+1))
 	switch {
 	case err != nil:
-		return innermost(err)
+		return failure.Innermost(err)
 	case len(data) > maxVarFile:
 		return errors.New("it is larger than 1 MiB")
 	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")):
@@ -68,11 +79,12 @@ func readParams(name string, into map[string]any) error {
 		switch {
 		case !ok || name == "":
 			return fmt.Errorf("line %d: not name=value", n)
-		case given[name]:
-			return fmt.Errorf("line %d: %s is given twice", n, name)
+		case !given[name]:
+			into[name] = strings.TrimSpace(value)
+		default:
+			into[name] = again(into[name], strings.TrimSpace(value))
 		}
 		given[name] = true
-		into[name] = strings.TrimSpace(value)
 	}
 	return nil
 }
@@ -86,15 +98,4 @@ func readJSON(data []byte, into map[string]any) error {
 		return fmt.Errorf("line %d: %w", line, err)
 	}
 	return err
-}
-
-// innermost returns what the system said, without the path again.
-func innermost(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err
-		}
-		err = next
-	}
 }

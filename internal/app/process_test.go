@@ -31,12 +31,16 @@ type process struct {
 // start runs mepc-run in dir, against these servers.
 func start(t *testing.T, engine *lab.Engine, redis *lab.Redis, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, done: make(chan struct{})}
+	return launch(t, exec.Command("mepc-run", args...), dir, "DOCKER_HOST="+engine.Host(), "REDIS_URL="+redis.URL())
+}
+
+// launch starts cmd in dir.
+func launch(t *testing.T, cmd *exec.Cmd, dir string, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.more = sync.NewCond(&p.mu)
-	p.cmd = exec.Command("mepc-run", args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME="+dir,
-		"DOCKER_HOST="+engine.Host(), "REDIS_URL="+redis.URL())
+	p.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME="+dir), env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/mepc/mepc-run/internal/reference"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/runtime"
 )
 
 // recipeHelp prints what a recipe does and takes. No server is asked.
-func (c *command) recipeHelp(ctx context.Context, name string) error {
-	c.recipe = name
-	recipe, declared, err := c.describe(ctx, name)
+func (r *runner) recipeHelp(ctx context.Context, name string) error {
+	r.recipe = name
+	recipe, declared, err := r.describe(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (c *command) recipeHelp(ctx context.Context, name string) error {
 		}
 	}
 	b.WriteString("\nmepc-run --help lists the flags: servers, secrets, output, limits.\n")
-	_, err = io.WriteString(c.env.Stdout, printable(b.String()))
+	_, err = io.WriteString(r.env.Stdout, printable(b.String()))
 	return err
 }
 
@@ -115,7 +115,7 @@ func defaultText(v any) string {
 
 // fold breaks text into lines of at most width columns, between words.
 func fold(text string, width int) []string {
-	return reference.Fold(text, max(width, 20)) // below that, long lines read better
+	return say.Fold(text, max(width, 20)) // below that, long lines read better
 }
 
 // printable drops from a recipe's own text what would drive a terminal.

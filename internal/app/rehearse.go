@@ -3,15 +3,12 @@ package app
 import (
 	"bytes"
 	"context"
-	"errors"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/disk"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
@@ -28,15 +25,15 @@ type rehearsalFlags struct {
 
 func (r *rehearsalFlags) add(s *pflag.FlagSet) {
 	s.BoolVarP(&r.on, "dry-run", "n", false, "rehearse: run the recipe in a simulated world and show what it would do")
-	s.StringVar(&r.world, "world", "", "rehearse in this `WORLD`: live (a snapshot, the default), empty, or a world file")
+	s.StringVar(&r.world, "world", "", "rehearse in this `WORLD`: live (a snapshot, the default), empty, sample, or a world file")
 	s.StringVar(&r.out, "out", "", "write the plan to `FILE`, for mepc-run apply")
-	s.BoolVar(&r.detailed, "detailed-exitcode", false, "exit with 0: nothing to do, 2: something to do, 1: an error")
+	s.BoolVar(&r.detailed, "detailed-exitcode", false, "exit code 0: nothing to do, 2: something to do, 1: an error")
 }
 
 func (r *rehearsalFlags) check() error {
 	for name, given := range map[string]bool{"world": r.world != "", "out": r.out != "", "detailed-exitcode": r.detailed} {
 		if given && !r.on {
-			return failure.New(failure.Usage, "--%s belongs to a rehearsal", name).WithHint("add -n (--dry-run)")
+			return failure.New(failure.Usage, "--%s needs a rehearsal (-n)", name).WithHint("add -n (--dry-run)")
 		}
 	}
 	return nil
@@ -44,65 +41,31 @@ func (r *rehearsalFlags) check() error {
 
 // rehearsalText is the help topic.
 const rehearsalText = `mepc-run -n RECIPE runs the recipe in a simulated world and prints what it would
-do: what it would create (+), change (~) and remove (-), and what was taken for
-granted. Nothing is sent to a server but the reads of a snapshot, and nobody
-waits: the time is the world's.
+do: what it would create (+), change (~) and remove (-), and what was assumed.
+Nothing is sent to a server except the reads of a snapshot, and waits take no time:
+the world has a clock of its own.
 
 --world says where the world comes from:
 
   live       a snapshot of the engine and of Redis, taken by reads alone
   empty      an engine with nothing on it, and an empty Redis
+  sample     a world to try things in: shop:1.0 serves the host appserver, shop:1.1
+             and shop:broken wait to be deployed
   FILE       a world file; mepc-run world snapshot --out FILE writes one
 
-A request to a host outside of the world is not sent: 200 and an empty body are
-taken for its answer, and the plan says so. A router that --router names is in
-the world, and sends to where the routing list points.
+A request to a host outside the world is not sent: its answer is assumed to be 200
+with an empty body, and the plan says so. A router named by --router is part of the
+world, and sends traffic to where the routing list points.
 
 The plan that --out writes is carried out by mepc-run apply FILE. It refuses one
 that is stale, saying what changed since, and stops before the first effect that
-is not the plan's. What takes back a failed run's doings is not held to it.`
-
-// exitCode returns the process's exit code.
-func (c *command) exitCode(err error) int {
-	var f found
-	switch {
-	case errors.Is(err, errSpecs):
-		return 1
-	case errors.As(err, &f):
-		return f.exit
-	case !c.flags.rehearsal.on || !c.flags.rehearsal.detailed:
-		return failure.ExitCode(err)
-	case err != nil:
-		return 1
-	case c.changes:
-		return 2
-	}
-	return 0
-}
-
-// rehearse runs the recipe name in a simulated world and shows the plan.
-func (c *command) rehearse(cmd *cobra.Command, name string, args []string) error {
-	ctx := cmd.Context()
-	c.recipe = name
-	if err := c.flags.check(); err != nil {
-		return err
-	}
-	given, err := params(c.flags.varFiles, args)
-	if err != nil {
-		return err
-	}
-	s := &stage{command: c, name: name, params: given}
-	if f := cmd.Flags().Lookup("seed"); f != nil && f.Changed {
-		s.shuffle = c.flags.seed
-	}
-	return c.rehearseStage(ctx, s)
-}
+is not in the plan. Undo steps of a failed run are exempt.`
 
 // rehearseStage rehearses what is on s, and shows the plan.
-func (c *command) rehearseStage(ctx context.Context, s *stage) error {
+func (s *stage) rehearse(ctx context.Context) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // it is over before collecting pays
 	defer s.close()
-	if err := s.open(ctx, c.flags.rehearsal.world); err != nil {
+	if err := s.open(ctx, s.flags.rehearsal.world); err != nil {
 		return err
 	}
 	p, err := s.play(ctx)
@@ -112,38 +75,38 @@ func (c *command) rehearseStage(ctx context.Context, s *stage) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	c.changes = !p.Nothing()
-	if err := c.showPlan(p); err != nil {
+	s.changes = !p.Nothing()
+	if err := s.showPlan(p); err != nil {
 		return err
 	}
-	if s.failed != nil {
-		return c.showFailure(s)
+	if s.result.Err != nil {
+		return s.showFailure()
 	}
 	return nil
 }
 
 // showPlan writes the plan to where it is wanted.
-func (c *command) showPlan(p *plan.Plan) error {
+func (s *stage) showPlan(p *plan.Plan) error {
 	data, err := p.Encode()
 	if err != nil {
 		return err
 	}
-	if out := c.flags.rehearsal.out; out != "" {
-		if err := writeFile(out, data); err != nil {
-			return failure.Wrap(failure.Output, innermost(err), "--out %s", out)
+	if out := s.flags.rehearsal.out; out != "" {
+		if err := disk.Write(out, data); err != nil {
+			return failure.Wrap(failure.Output, failure.Innermost(err), "--out %s", out)
 		}
 	}
-	if !c.flags.json {
+	if !s.flags.json {
 		var b bytes.Buffer
-		if err := p.Write(&b, plan.Style{Color: c.colors(c.env.Stdout), Verbose: c.flags.verbose}); err != nil {
+		if err := p.Write(&b, plan.Style{Color: s.colors(s.env.Stdout), Verbose: s.flags.verbose}); err != nil {
 			return err
 		}
 		data = b.Bytes()
-		if c.flags.quiet {
+		if s.flags.quiet {
 			return nil
 		}
 	}
-	if _, err := c.env.Stdout.Write(data); err != nil {
+	if _, err := s.env.Stdout.Write(data); err != nil {
 		return failure.Wrap(failure.Output, err, "write the plan")
 	}
 	return nil
@@ -151,15 +114,19 @@ func (c *command) showPlan(p *plan.Plan) error {
 
 // showFailure shows how the rehearsal failed as a run's failure is shown. Nothing
 // real was changed, and it says so.
-func (c *command) showFailure(s *stage) error {
-	rep := report.New(report.Options{
-		Out: c.env.Stdout, Err: c.env.Stderr, Mode: report.Plain, Verbosity: -1, Color: c.colors(c.env.Stderr),
+func (s *stage) showFailure() error {
+	opts := report.Options{
+		Out: s.env.Stdout, Err: s.env.Stderr, Mode: report.Plain, Verbosity: -1, Color: s.colors(s.env.Stderr),
 		Clock: clock.Wall{}, Recipe: s.recipe.Name,
-	})
+	}
+	if s.flags.verbose {
+		opts.Verbosity = 1
+	}
+	rep := report.New(opts)
 	for _, ev := range s.trouble {
 		rep.Event(s.said(ev))
 	}
-	err := s.saidError(s.failed)
+	err := s.saidError(s.result.Err)
 	if e := failure.As(err); e != nil && e.State != "" {
 		e.State = "in the rehearsal, not on a server:\n" + e.State
 	}
@@ -167,7 +134,7 @@ func (c *command) showFailure(s *stage) error {
 	if err := rep.Close(); err != nil {
 		return err
 	}
-	return shown{s.failed}
+	return shown{s.result.Err}
 }
 
 // said returns ev as the plan would have it.
@@ -192,23 +159,7 @@ func (s *stage) saidError(err error) error {
 	}
 	said := *e
 	for _, text := range []*string{&said.Message, &said.Target, &said.Hint, &said.State, &said.Details} {
-		*text = s.recorder.Said(*text)
+		*text = s.result.Said(*text)
 	}
 	return &said
-}
-
-// writeFile writes a file as a whole or not at all. Only its owner may read it.
-func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

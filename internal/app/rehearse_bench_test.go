@@ -11,28 +11,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // benchState is one release behind a router.
-func benchState() *sim.State {
-	return &sim.State{
-		Format: sim.Format,
-		Engines: []sim.EngineState{{
-			Images: []sim.Image{{Ref: "mepc/app:1.0", Expose: []string{"8080"}}, {Ref: "mepc/app:1.1", Expose: []string{"8080"}}},
-			Containers: []sim.Container{{
+func benchState() *state.State {
+	return &state.State{
+		Format: state.Format,
+		Engines: []state.Engine{{
+			Images: []state.Image{{Ref: "mepc/app:1.0", Expose: []string{"8080"}}, {Ref: "mepc/app:1.1", Expose: []string{"8080"}}},
+			Containers: []state.Container{{
 				Name: "app-old", Image: "mepc/app:1.0", Labels: map[string]string{"mepc.app": "app", "mepc.release": "old", "mepc.replica": "1"},
-				Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}},
+				Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}},
 			}},
 		}},
-		Redis: map[string]sim.RedisKey{"frontend:appserver": {List: []string{"app", "http://172.17.0.2:8080"}}},
+		Redis: map[string]state.RedisKey{"frontend:appserver": {List: []string{"app", "http://172.17.0.2:8080"}}},
 	}
 }
 
-func benchCommand() *command {
-	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
+func benchCommand() *runner {
+	c := newRunner(&invocation{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()})
 	c.flags.groups()
-	c.flags.routers = []string{"http://127.0.0.1:8080"}
+	c.flags.Routers = []string{"http://127.0.0.1:8080"}
 	return c
 }
 
@@ -43,12 +43,12 @@ func BenchmarkRehearseBluegreen(b *testing.B) {
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()
-		s := &stage{command: c, name: "bluegreen", params: map[string]any{"image": "mepc/app:1.1"}, source: "bench", state: benchState()}
+		s := &stage{runner: c, name: "bluegreen", params: map[string]any{"image": "mepc/app:1.1"}, world: worldOf(b, benchState())}
 		p, err := s.play(b.Context())
-		if err != nil || s.failed != nil {
-			b.Fatal(err, s.failed)
+		if err != nil || s.result.Err != nil {
+			b.Fatal(err, s.result.Err)
 		}
-		if p.Summary.Add != 1 || p.Summary.Change != 2 {
+		if p.Summary.Add != 2 || p.Summary.Change != 2 { // the container and what its app serves
 			b.Fatalf("%+v", p.Summary)
 		}
 		m.end()
@@ -60,25 +60,25 @@ func BenchmarkRehearseBluegreen(b *testing.B) {
 // shipped to, started on, switched to at once, and the old release stopped on each.
 func BenchmarkRehearseFleet(b *testing.B) {
 	const hosts = 100
-	image := sim.Image{Ref: "mepc/app:1.1", Expose: []string{"8080"}, Layers: []sim.Layer{{DiffID: "sha256:" + strings.Repeat("a", 64), Size: 1_000_000}}}
-	state := &sim.State{
-		Format:  sim.Format,
-		Engines: []sim.EngineState{{Name: "unix:///var/run/docker.sock", Host: "127.0.0.1", Images: []sim.Image{image}}},
+	image := state.Image{Ref: "mepc/app:1.1", Expose: []string{"8080"}, Layers: []state.Layer{{DiffID: "sha256:" + strings.Repeat("a", 64), Size: 1_000_000}}}
+	st := &state.State{
+		Format:  state.Format,
+		Engines: []state.Engine{{Name: "unix:///var/run/docker.sock", Host: "127.0.0.1", Images: []state.Image{image}}},
 	}
 	var engines []any
 	for i := range hosts {
 		ip := fmt.Sprintf("10.0.0.%d", i+1)
-		state.Engines = append(state.Engines, sim.EngineState{Name: "ssh://deploy@" + ip, Host: ip})
+		st.Engines = append(st.Engines, state.Engine{Name: "ssh://deploy@" + ip, Host: ip})
 		engines = append(engines, "ssh://deploy@"+ip+"="+ip)
 	}
 	c := benchCommand()
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()
-		s := &stage{command: c, name: "fleet", params: map[string]any{"image": "mepc/app:1.1", "engines": engines}, source: "bench", state: state}
+		s := &stage{runner: c, name: "fleet", params: map[string]any{"image": "mepc/app:1.1", "engines": engines}, world: worldOf(b, st)}
 		p, err := s.play(b.Context())
-		if err != nil || s.failed != nil {
-			b.Fatal(err, s.failed)
+		if err != nil || s.result.Err != nil {
+			b.Fatal(err, s.result.Err)
 		}
 		if p.Summary.Add != 2*hosts+1 { // an image and a container each, and the list
 			b.Fatalf("%+v", p.Summary)
@@ -106,9 +106,9 @@ func BenchmarkRehearseCanary(b *testing.B) {
 	m := newMeasure(b)
 	for b.Loop() {
 		m.begin()
-		s := &stage{command: c, name: name, source: "bench", state: benchState()}
-		if _, err := s.play(b.Context()); err != nil || s.failed != nil {
-			b.Fatal(err, s.failed)
+		s := &stage{runner: c, name: name, world: worldOf(b, benchState())}
+		if _, err := s.play(b.Context()); err != nil || s.result.Err != nil {
+			b.Fatal(err, s.result.Err)
 		}
 		m.end()
 	}
@@ -140,7 +140,7 @@ func (m *measure) report() {
 	m.b.ReportMetric(float64(m.rounds[n/20])/1e3, "p5-us/op")
 }
 
-// cpuTime is what the process has used.
+// cpuTime returns the CPU time the process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -13,21 +13,22 @@ import (
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
+	"github.com/mepc/mepc-run/rehearsal"
 )
 
 // rehearsed returns the plan of a rehearsal in state, and how the run failed.
-func rehearsed(tb testing.TB, name string, params map[string]any, state *sim.State, shuffle int64) (*plan.Plan, error) {
+func rehearsed(tb testing.TB, name string, params map[string]any, st *state.State, shuffle int64) (*plan.Plan, error) {
 	tb.Helper()
-	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
+	c := newRunner(&invocation{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()})
 	c.flags.groups() // the defaults
-	c.flags.routers = []string{"http://127.0.0.1:8080"}
-	s := &stage{command: c, name: name, params: params, source: "test.json", state: state, shuffle: shuffle}
+	c.flags.Routers = []string{"http://127.0.0.1:8080"}
+	s := &stage{runner: c, name: name, params: params, world: worldOf(tb, st), shuffle: shuffle}
 	p, err := s.play(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return p, s.failed
+	return p, s.result.Err
 }
 
 func TestTheSameRehearsalGivesTheSameBytes(t *testing.T) {
@@ -90,8 +91,8 @@ docker.connect("unix:///c.sock")
 	if err != nil {
 		t.Fatal(err)
 	}
-	images := []sim.Image{{Ref: "mepc/app:1.1"}}
-	p, failed := rehearsed(t, recipe, nil, &sim.State{Engines: []sim.EngineState{
+	images := []state.Image{{Ref: "mepc/app:1.1"}}
+	p, failed := rehearsed(t, recipe, nil, &state.State{Engines: []state.Engine{
 		{Name: "unix:///a.sock", Images: images}, {Name: "unix:///b.sock", Images: images, Bridge: "172.30.0.0/16"},
 	}}, 0)
 	if failure.KindOf(failed) != failure.NotModelled {
@@ -121,7 +122,7 @@ log("token is " .. tostring(p.token))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, failed := rehearsed(t, recipe, map[string]any{"token": "s3cr3t-token", "name": "x"}, &sim.State{}, 0)
+	p, failed := rehearsed(t, recipe, map[string]any{"token": "s3cr3t-token", "name": "x"}, &state.State{}, 0)
 	if failed != nil {
 		t.Fatal(failed)
 	}
@@ -135,4 +136,18 @@ log("token is " .. tostring(p.token))
 	if got := fmt.Sprint(p.Recipe.Params, p.Recipe.SecretParams); got != "map[name:x] [token]" {
 		t.Error(got)
 	}
+}
+
+// worldOf returns a world in which st is true.
+func worldOf(tb testing.TB, st *state.State) *rehearsal.World {
+	tb.Helper()
+	data, err := st.Encode()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w, err := rehearsal.ReadWorld(bytes.NewReader(data), "test.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return w
 }

@@ -4,30 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"math"
+	"runtime/debug"
 	"syscall"
 
-	"golang.org/x/term"
+	"github.com/spf13/cobra"
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/guard"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/modules/std"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// run runs the recipe name against the servers that the flags name.
-func (c *command) run(ctx context.Context, name string, args []string) error {
+// runCmd is mepc-run RECIPE.
+type runCmd struct{ *runner }
+
+func newRunCmd(in *invocation) *runCmd { return &runCmd{newRunner(in)} }
+
+// run runs the recipe name against the servers that the flags name, or rehearses it.
+func (c *runCmd) run(cmd *cobra.Command, name string, args []string) error {
 	c.recipe = name
 	if err := c.flags.check(); err != nil {
 		return err
@@ -36,82 +38,106 @@ func (c *command) run(ctx context.Context, name string, args []string) error {
 	if err != nil {
 		return err
 	}
-	world := engine.Live(c.servers())
+	if c.flags.rehearsal.on {
+		return c.rehearse(cmd, name, given)
+	}
+	world := servers.Live(c.servers())
 	defer world.Close()
-	return c.execute(ctx, world, execution{name: name, opts: runtime.RunOptions{Params: given, Abort: c.abort}})
+	return c.execute(cmd.Context(), world, execution{name: name, opts: runtime.RunOptions{Params: given, Abort: c.abort}})
 }
 
-// servers says which servers the flags name.
-func (c *command) servers() engine.Options {
-	return engine.Options{Docker: c.flags.docker, Redis: c.flags.redis, InsecureTCP: c.flags.insecure, Getenv: c.env.Getenv}
+// rehearse runs the recipe in a simulated world and shows the plan.
+func (c *runCmd) rehearse(cmd *cobra.Command, name string, given map[string]any) error {
+	s := &stage{runner: c.runner, name: name, params: given}
+	if f := cmd.Flags().Lookup("seed"); f != nil && f.Changed {
+		s.shuffle = c.flags.Seed
+	}
+	return s.rehearse(cmd.Context())
 }
+
+// runner runs recipes for a command.
+type runner struct {
+	*invocation
+	made *runtime.Host // see host
+	// compiled holds what several hosts share.
+	compiled runtime.Cache
+}
+
+func newRunner(in *invocation) *runner { return &runner{invocation: in} }
 
 // execution is a run that is about to begin.
 type execution struct {
 	name    string // the recipe, as the user named it
 	opts    runtime.RunOptions
-	last    func(*report.Report)                         // adds to what is shown of a run that went well; may be nil
-	load    func(*runtime.Host) (*runtime.Recipe, error) // nil: load name
-	resumes *journal.Run                                 // nil: it is no resumed run
-	aborts  *journal.Run                                 // nil: it takes no run back
-	served  *served                                      // nil: nobody but its user asked for it
+	last    func(*report.Report) // adds to what is shown of a run that went well; may be nil
+	from    source               // of the recipe; nil: the disk
+	resumes *journal.Run         // nil: it is not a resumed run
+	aborts  *journal.Run         // nil: it takes no run back
+	served  *served              // nil: nobody but its user asked for it
 }
 
 // execute runs a recipe in world, journals it and shows it.
-func (c *command) execute(ctx context.Context, world *engine.World, x execution) error {
-	host, err := c.host()
+func (r *runner) execute(ctx context.Context, world *servers.Clients, x execution) error {
+	host, err := r.host()
 	if err != nil {
 		return err
 	}
-	if x.load == nil {
-		x.load = func(h *runtime.Host) (*runtime.Recipe, error) { return c.load(h, x.name) }
-	}
-	recipe, err := x.load(host)
+	recipe, err := x.from.load(host, x.name)
 	if err != nil {
 		return err
 	}
+	defer r.lastResort(ctx)()
 	declared, err := host.Check(ctx, recipe, x.opts.Params, world)
 	if err != nil {
 		return err
 	}
-	dir, err := c.stateDir()
+	dir, err := r.stateDir()
 	if err != nil {
 		return err
 	}
-	jour, err := c.begin(ctx, dir, world, recipe, declared, &x)
+	r.flags.drawSeed()
+	jour, err := r.begin(ctx, dir, world, recipe, declared, &x)
 	if err != nil {
 		return err
 	}
-	c.journal = jour
 	if err := x.served.begun(jour.ID()); err != nil {
 		return err
 	}
 	defer outliveReaders()()
-	rep := c.report(recipe.Name)
-	c.tell = func(text string) { rep.Event(warning(text)) }
-	defer context.AfterFunc(ctx, func() { rep.Event(interrupted(ctx)) })()
-	left := c.noticeCutOff(dir, jour, &x, rep)
+	rep := r.report(recipe.Name)
+	r.underway.Store(&underway{jour, rep, x.opts.Scrub.Clean, clock.Wall{}.Now()})
+	defer failure.After(ctx, func() { rep.Hurry(); rep.Event(interrupted(ctx)) })()
+	left := r.noticeCutOff(dir, jour, &x, rep)
 	opts := x.opts
 	opts.World = world
-	guards := guard.New(world, c.lifted, func(text string) { rep.Event(warning(text)) })
+	guards := guard.New(world, r.lifted, redis.Explain)
 	guards.Noted = jour.Was
 	opts.Guards, opts.Sinks = append(opts.Guards, guards, jour), append(opts.Sinks, jour, rep)
 	opts.Memo, opts.Loaded, opts.ID, opts.Print = jour, jour.Loaded, jour.ID(), rep.Print
 	if x.served != nil {
-		opts.Print = func(line string) { jour.Event(printed(line)) } // who reads it has the journal
+		opts.Print = func(line string) { jour.Event(logLine("print", line)) } // who reads it has the journal
 	}
-	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), c.flags.seed, c.flags.timeout, c.flags.grace
+	opts.Clock, opts.Seed, opts.Timeout, opts.Grace = world.Clock(), r.flags.Seed, r.flags.Timeout, r.flags.Grace
 	res, err := host.Run(ctx, recipe, opts)
 	if err == nil && x.last != nil {
-		x.last(rep)
+		err = failure.Protect(func() error { x.last(rep); return nil })
 	}
-	if kept := jour.End(report.Status(err, res.Effects), res.Effects, res.Duration, err); kept != nil {
+	err = r.bug(err)
+	kept := failure.Protect(func() error { return jour.End(report.Status(err, res.Effects), res.Effects, res.Duration, err) })
+	if kept == nil && err == nil {
+		kept = failure.Protect(func() error { settle(dir, left, jour.ID(), &x); return nil })
+	}
+	if kept != nil {
 		rep.Event(warning("the journal of this run is not complete: " + kept.Error()))
-	} else if err == nil {
-		settle(dir, left, jour.ID(), &x)
 	}
 	rep.Finish(err, res.Effects, res.Duration, res.Value)
-	if lost := c.unwritten(rep.Close()); err == nil {
+	lost := rep.Close()
+	for _, bug := range []error{lost, kept} {
+		if e := failure.As(bug); e != nil && e.Stack != "" {
+			return r.unshown(nil, e)
+		}
+	}
+	if lost := r.unwritten(lost); err == nil {
 		err = lost
 	}
 	if err != nil {
@@ -120,15 +146,14 @@ func (c *command) execute(ctx context.Context, world *engine.World, x execution)
 	return nil
 }
 
-// lifted reports whether the operator lifts a restriction.
-func (c *command) lifted(name string) bool { return slices.Contains(c.flags.allow, name) }
-
 // warning is a log line of ours.
-func warning(text string) runtime.Event {
-	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: "warn", Text: text}}
+func warning(text string) runtime.Event { return logLine("warn", text) }
+
+func logLine(level, text string) runtime.Event {
+	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: level, Text: text}}
 }
 
-// interrupted is what the user is told at once when a signal ends the run: the
+// interrupted is the message shown at once when a signal ends the run: the
 // undoing may take a while.
 func interrupted(ctx context.Context) runtime.Event {
 	return warning(context.Cause(ctx).Error() + ": what was begun is undone; a second signal ends that, too")
@@ -136,11 +161,11 @@ func interrupted(ctx context.Context) runtime.Event {
 
 // unwritten says that output got lost, and returns an error when that was not
 // its reader's choice. The run went on to its end in any case.
-func (c *command) unwritten(err error) error {
+func (in *invocation) unwritten(err error) error {
 	if err == nil {
 		return nil
 	}
-	fmt.Fprintf(c.env.Stderr, "output is incomplete: %s; the run went on to its end\n", err)
+	fmt.Fprintf(in.env.Stderr, "output is incomplete: %s; the run went on to its end\n", err)
 	if errors.Is(err, syscall.EPIPE) {
 		return nil
 	}
@@ -148,137 +173,58 @@ func (c *command) unwritten(err error) error {
 }
 
 // host returns the Host with the modules, one for all runs of this invocation: a
-// run's calls go to the world that it is given. The flags are final by then.
-func (c *command) host() (*runtime.Host, error) {
-	if c.made != nil {
-		return c.made, nil
+// run's calls go to the world that it is given. The flags are already final.
+func (r *runner) host() (*runtime.Host, error) {
+	if r.made != nil {
+		return r.made, nil
 	}
-	routers := c.routers()
+	routers := r.routers()
 	if err := checkRouters(routers); err != nil {
 		return nil, err
 	}
 	var err error
-	c.made, err = c.hostFor(routers, c.flags.limits)
-	return c.made, err
+	r.made, err = r.hostFor(routers, r.flags.Limits)
+	return r.made, err
 }
 
-// hostFor makes a Host for recipes that are told of those routers.
-func (c *command) hostFor(routers []string, limits runtime.Limits) (*runtime.Host, error) {
-	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
+// hostFor makes a Host for recipes that know these routers.
+func (r *runner) hostFor(routers []string, limits runtime.Limits) (*runtime.Host, error) {
+	secrets, err := r.flags.declaredSecrets(r.env.Getenv)
 	if err != nil {
 		return nil, err
 	}
+	limitHeap(limits.WithDefaults().HeapBytes)
 	return runtime.New(runtime.Options{
-		Library: recipes.FS, Limits: limits, Cache: &c.compiled,
-		Modules: modules(c.flags.allow, std.Options{
-			Env: c.flags.passedEnv(c.env.Getenv), Secrets: secrets, Routers: routers,
-		}, c.locking(), c.ask),
+		Library: recipes.FS, Limits: limits, Cache: &r.compiled,
+		Modules: r.env.modules(r.flags.Allow, std.Options{
+			Env: r.flags.passedEnv(r.env.Getenv), Secrets: secrets, Routers: routers,
+		}, r.locking(), r.ask),
 	}), nil
 }
 
-// routers returns the URLs of the routers that the operator names.
-func (c *command) routers() []string {
-	if len(c.flags.routers) > 0 {
-		return c.flags.routers
+// beside bounds the memory this process uses on top of the recipe's.
+const beside = 64 << 20
+
+// limitHeap makes the collector of garbage work harder before a recipe that holds as
+// much as it may makes the process twice as large.
+func limitHeap(recipe uint64) {
+	if now := debug.SetMemoryLimit(-1); recipe < math.MaxInt64-beside && int64(recipe)+beside < now {
+		debug.SetMemoryLimit(int64(recipe) + beside)
 	}
-	return strings.FieldsFunc(c.env.Getenv("MEPC_ROUTER"), func(r rune) bool { return r == ',' })
 }
 
 // describe returns the recipe name and what it declares. No server is asked.
-func (c *command) describe(ctx context.Context, name string) (*runtime.Recipe, []runtime.Param, error) {
-	world := engine.Live(engine.Options{Getenv: c.env.Getenv})
+func (r *runner) describe(ctx context.Context, name string) (*runtime.Recipe, []runtime.Param, error) {
+	world := servers.Live(servers.Options{Getenv: r.env.Getenv})
 	defer world.Close()
-	host, err := c.host()
+	host, err := r.host()
 	if err != nil {
 		return nil, nil, err
 	}
-	recipe, err := c.load(host, name)
+	recipe, err := onDisk(host, name)
 	if err != nil {
 		return nil, nil, err
 	}
 	declared, err := host.Describe(ctx, recipe, world)
 	return recipe, declared, err
-}
-
-// load returns the recipe name: of a worker, the one that it was given.
-func (c *command) load(host *runtime.Host, name string) (*runtime.Recipe, error) {
-	if c.pinned != nil {
-		return host.LoadFS(c.pinned, c.pinnedFile)
-	}
-	return load(host, name)
-}
-
-// load returns the recipe in the file name, or the one that mepc-run brings
-// under that name. A bare word means the latter: what lies around in a directory
-// does not change what it means.
-func load(host *runtime.Host, name string) (*runtime.Recipe, error) {
-	if slices.Contains(shippedNames(), name) {
-		return host.LoadFS(recipes.FS, name+".lua")
-	}
-	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return host.LoadFile(name)
-	}
-	if file := strings.TrimSuffix(strings.TrimPrefix(name, "recipes/"), ".lua"); slices.Contains(shippedNames(), file) {
-		return host.LoadFS(recipes.FS, file+".lua")
-	}
-	e := failure.New(failure.NotFound, "no recipe %s%s", name, runtime.DidYouMean(name, similar(name)))
-	return nil, e.WithHint("name a .lua file, or one of the recipes that mepc-run brings: %s", nameList())
-}
-
-// commandNames are what can be meant by a recipe that is not there.
-var commandNames = []string{"abort", "apply", "approve", "check", "completion", "doc", "doctor", "help", "history", "init", "lock", "logs", "pause", "reconcile", "resume", "resume-queue", "router", "runs", "serve", "show", "status", "test", "trigger", "version", "watch", "world"}
-
-// similar returns the names that could be meant by name: recipes that mepc-run
-// brings, its commands, and the recipes in name's directory.
-func similar(name string) []string {
-	names := append(shippedNames(), commandNames...)
-	files, _ := filepath.Glob(filepath.Join(filepath.Dir(name), "*.lua"))
-	return append(names, files...)
-}
-
-// nameList returns the recipes that mepc-run brings, for a sentence.
-func nameList() string { return strings.Join(shippedNames(), ", ") }
-
-// twoLines is such a list where lines are short.
-func twoLines(names []string) string {
-	half := (len(names) + 1) / 2
-	return strings.Join(names[:half], ", ") + ",\n" + strings.Join(names[half:], ", ")
-}
-
-// shippedNames returns the names of the recipes that mepc-run brings.
-func shippedNames() []string {
-	files, err := fs.Glob(recipes.FS, "*.lua")
-	if err != nil {
-		panic(err) // the pattern is malformed
-	}
-	for i, f := range files {
-		files[i] = strings.TrimSuffix(f, ".lua")
-	}
-	return files
-}
-
-// colors reports whether what is written to w may have colours.
-func (c *command) colors(w io.Writer) bool {
-	f, isFile := w.(*os.File)
-	return isFile && term.IsTerminal(int(f.Fd())) && !c.flags.noColor && c.env.Getenv("NO_COLOR") == ""
-}
-
-// report returns what shows the run to the user. Its clock is the machine's, even
-// where the run's is not: it says how often the screen is drawn.
-func (c *command) report(recipe string) *report.Report {
-	opts := report.Options{Out: c.env.Stdout, Err: c.env.Stderr, Clock: clock.Wall{}, Recipe: recipe}
-	switch {
-	case c.flags.json:
-		opts.Mode = report.JSON
-	case c.env.Getenv("TERM") == "dumb":
-		opts.Mode = report.Plain
-	}
-	opts.Color = c.colors(c.env.Stderr)
-	switch {
-	case c.flags.quiet:
-		opts.Verbosity = -1
-	case c.flags.verbose:
-		opts.Verbosity = 1
-	}
-	return report.New(opts)
 }

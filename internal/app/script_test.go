@@ -54,7 +54,7 @@ func TestWithServers(t *testing.T) {
 
 func plainEnv(e *testscript.Env) error {
 	e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector sleeps a second, else
-	e.Setenv("HOME", e.WorkDir)             // no Docker contexts of whoever runs the tests
+	e.Setenv("HOME", e.WorkDir)             // not the Docker contexts of the user who runs the tests
 	e.Setenv("RECIPES", absolute("../../recipes"))
 	return nil
 }
@@ -67,7 +67,7 @@ func absolute(path string) string {
 	return abs
 }
 
-// commands are what the scripts have besides testscript's own:
+// commands adds to testscript's own commands:
 //
 //	exits CODE COMMAND...  runs it and checks its exit code; what it wrote is in
 //	                       the files out and err, without what differs each time
@@ -116,11 +116,11 @@ var settle = []struct {
 	{regexp.MustCompile(`(?m)^((?:ok|done|failed|unknown)\s.*?) (<1ms|[0-9]+(?:\.[0-9]+)?(?:ms|s)|\d+m\d+s)\b`), "${1} TIME"},
 	{regexp.MustCompile(`(done: \d+ effects? in )\S+`), "${1}TIME"},
 	{regexp.MustCompile(`(?m)( in \d+ files?, )(<1ms|[0-9.]+m?s|\d+m\d+s)`), "${1}TIME"},
-	{regexp.MustCompile(`(one of the recipes that mepc-run brings: )[a-z, ]+`), "${1}LIST"},
+	{regexp.MustCompile(`(ships? with mepc-run: )[a-z, ]+`), "${1}LIST"},
 	{regexp.MustCompile(`"(time|duration_ms)":("[^"]*"|[0-9.e-]+)`), `"$1":"TIME"`},
 	{regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`), "IP"},
+	{regexp.MustCompile(`/\S*/docker-import-\d+`), "DIR"}, // before RELEASE: its number may have eight digits
 	{regexp.MustCompile(`-[0-9a-f]{8}\b`), "-RELEASE"},
-	{regexp.MustCompile(`/\S*/docker-import-\d+`), "DIR"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "ID"},
 	{regexp.MustCompile(`container [0-9a-f]{12}\b`), "container ID"},
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "DIGEST"},

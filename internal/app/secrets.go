@@ -15,7 +15,7 @@ import (
 // passedEnv returns the variables that the operator passes on.
 func (f *flags) passedEnv(getenv func(string) string) map[string]string {
 	env := map[string]string{}
-	for _, name := range f.env {
+	for _, name := range f.Env {
 		env[name] = getenv(name)
 	}
 	return env
@@ -24,13 +24,13 @@ func (f *flags) passedEnv(getenv func(string) string) map[string]string {
 // declaredSecrets returns how each declared secret is read. Nothing is read yet.
 func (f *flags) declaredSecrets(getenv func(string) string) (map[string]func() (string, error), error) {
 	secrets := map[string]func() (string, error){}
-	for _, decl := range f.secrets {
+	for _, decl := range f.Secrets {
 		name, source, _ := strings.Cut(decl, "=")
 		how, where, ok := strings.Cut(source, ":")
 		switch {
 		case !ok || name == "" || where == "":
 			// What was written may be the secret itself: it is not repeated.
-			return nil, failure.New(failure.Usage, "--secret %s: no place to read it from", name).
+			return nil, failure.New(failure.Usage, "--secret %s: it does not say where to read the secret", name).
 				WithHint("write --secret NAME=env:VARIABLE, NAME=file:PATH or NAME=cmd:COMMAND")
 		case secrets[name] != nil:
 			return nil, failure.New(failure.Usage, "--secret %s is given twice", name)
@@ -46,13 +46,13 @@ func (f *flags) declaredSecrets(getenv func(string) string) (map[string]func() (
 				b, err := os.ReadFile(where)
 				return strings.TrimRight(string(b), "\r\n"), err
 			}
-		case how == "cmd" && !slices.Contains(f.allow, secretCommands):
+		case how == "cmd" && !slices.Contains(f.Allow, secretCommands):
 			return nil, failure.New(failure.Denied, "--secret %s=cmd: is refused: it runs a command on this machine", name).
 				WithHint("allow it with --allow %s", secretCommands)
 		case how == "cmd":
 			secrets[name] = func() (string, error) { return secretFrom(where) }
 		default:
-			return nil, failure.New(failure.Usage, "--secret %s: it is read from none of env:, file: and cmd:", name).
+			return nil, failure.New(failure.Usage, "--secret %s: the source must start with env:, file: or cmd:", name).
 				WithHint("write --secret NAME=env:VARIABLE, NAME=file:PATH or NAME=cmd:COMMAND")
 		}
 	}
@@ -60,7 +60,7 @@ func (f *flags) declaredSecrets(getenv func(string) string) (map[string]func() (
 }
 
 // secretCommands is the restriction that --secret NAME=cmd:... needs lifted. A
-// plan cannot lift it: what runs on this machine is for whoever applies it to say.
+// plan cannot lift it: the user who applies it decides what runs on this machine.
 const secretCommands = "secret-commands"
 
 // secretTime bounds a secret's command.

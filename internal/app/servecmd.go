@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -26,12 +26,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/disk"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/queue"
+	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/internal/serve"
 	"github.com/mepc/mepc-run/internal/trigger"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // serveFlags are those of mepc-run serve, and what its configuration can say, too.
@@ -42,143 +44,183 @@ type serveFlags struct {
 	tokenFile   string
 	workers     int64
 	maxQueue    int64
-	memory      uint64
-	cpu         time.Duration
+	maxRecipe   int64
+	bounds      bounds // of a worker
 	stopTimeout time.Duration
 	config      string
 }
 
 func (f *serveFlags) add(s *pflag.FlagSet) {
-	*f = serveFlags{listen: "127.0.0.1:7070", workers: 8, maxQueue: 1000, memory: 1 << 30, cpu: 10 * time.Minute, stopTimeout: 30 * time.Second}
-	s.StringVar(&f.config, "config", "", "read flags from this TOML `FILE`, such as redis = \"redis://10.0.0.2\"; those of the command line count more")
+	*f = serveFlags{listen: "127.0.0.1:7070", workers: 8, maxQueue: 1000, maxRecipe: 100, bounds: bounds{Memory: 1 << 30, CPU: 10 * time.Minute}, stopTimeout: 30 * time.Second}
+	s.StringVar(&f.config, "config", "", "read flags from this TOML `FILE`, such as redis = \"redis://10.0.0.2\"; the command line wins")
 	s.StringVar(&f.listen, "listen", f.listen, "take requests at `ADDRESS`: host:port, or unix:PATH")
-	s.StringVar(&f.tlsCert, "tls-cert", "", "`FILE` with the server's certificate; needed where not only this machine reaches it")
+	s.StringVar(&f.tlsCert, "tls-cert", "", "`FILE` with the server's certificate; required unless only this machine can reach it")
 	s.StringVar(&f.tlsKey, "tls-key", "", "`FILE` with its key")
-	s.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the token of the API, readable by its owner alone (default: one is made in the state directory)")
+	s.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the token of the API, readable only by its owner (default: one is created in the state directory)")
 	s.Var(parsed(&f.workers, positive), "workers", "run at most `N` recipes at a time (default 8)")
 	s.Var(parsed(&f.maxQueue, positive), "max-queue", "let at most `N` requests wait (default 1000)")
-	s.Var(parsed(&f.memory, heapSize), "worker-memory", "a worker may use memory of `SIZE` (default 1GiB)")
-	s.Var(parsed(&f.cpu, positiveDuration), "worker-cpu", "a worker may compute for `TIME` (default 10m)")
-	s.Var(parsed(&f.stopTimeout, positiveDuration), "stop-timeout", "when stopped, wait `TIME` for runs; then they go on without the server (default 30s)")
+	s.Var(parsed(&f.maxRecipe, positive), "max-recipe-queue", "let at most `N` requests of one recipe wait (default 100)")
+	s.Var(parsed(&f.bounds.Memory, heapSize), "worker-memory", "a worker may use `SIZE` of memory (default 1GiB)")
+	s.Var(parsed(&f.bounds.CPU, positiveDuration), "worker-cpu", "a worker may use `TIME` of CPU (default 10m)")
+	s.Var(parsed(&f.stopTimeout, positiveDuration), "stop-timeout", "when stopped, wait `TIME` for runs; after that they go on without the server (default 30s)")
 }
 
-func (c *command) serveCommand() *cobra.Command {
-	f := &serveFlags{}
+// serveCmd is mepc-run serve.
+type serveCmd struct {
+	*invocation
+	serveFlags
+}
+
+func serveCommand(in *invocation) *cobra.Command {
+	c := &serveCmd{invocation: in}
 	cmd := &cobra.Command{
-		Use: "serve [DIR]", Short: "Keep recipes loaded, and run them when something asks for it", Args: atMostOneDir,
-		Long: `Keeps the recipes in DIR (default .) loaded, and runs them when it is asked to, one
-run of an app at a time: by the API, by mepc-run trigger, by the page at its
-address. A request that was accepted is on disk, and will be run, whatever happens
-to the server. Each run is a process of its own, which goes on when the server
-ends; the next server takes it over.`,
+		Use: "serve [DIR]", Short: "Keep recipes loaded and run them on request", Args: atMostOne("directory"),
+		Long: `Keeps the recipes in DIR (default .) loaded, and runs them on request, one run of an
+app at a time: through the API, mepc-run trigger, or the page at its address. An
+accepted request is on disk and will be run, whatever happens to the server. Each
+run is a process of its own, which goes on when the server ends; the next server
+takes it over.`,
 		Example: "  mepc-run serve deploy\n  mepc-run serve deploy --listen unix:/run/mepc-run/socket",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := configure(cmd.Flags(), f.config); err != nil {
+			if err := configure(cmd.Flags(), c.config); err != nil {
 				return err
 			}
 			if err := c.flags.check(); err != nil {
 				return err
 			}
-			return c.serve(cmd.Context(), cmp.Or(strings.Join(args, ""), "."), f)
+			return c.serve(cmd.Context(), cmp.Or(strings.Join(args, ""), "."))
 		},
 	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
-	f.add(flags)
-	c.pick(flags, "docker", "context", "insecure-docker", "redis", "router", "secret", "env", "allow", "lock-wait",
+	c.add(flags)
+	c.pick(cmd, "docker", "context", "insecure-docker", "redis", "router", "secret", "env", "allow", "lock-wait",
 		"verbose", "timeout", "grace", "max-steps", "max-heap", "max-source", "state", "keep-runs")
 	return cmd
 }
 
-func atMostOneDir(cmd *cobra.Command, args []string) error {
-	if len(args) <= 1 {
-		return nil
-	}
-	return failure.New(failure.Usage, "%s takes one directory, got %d", cmd.CommandPath(), len(args)).WithHint("usage: %s", cmd.UseLine())
-}
-
-// remembered is how many requests that ended are known by their deliveries.
+// remembered is the number of ended requests whose deliveries are remembered.
 const remembered = 10_000
 
-// serve is mepc-run serve.
-func (c *command) serve(ctx context.Context, dir string, f *serveFlags) error {
+// serve keeps the recipes in dir loaded, and runs them.
+func (c *serveCmd) serve(ctx context.Context, dir string) error {
 	state, err := c.stateDir()
 	if err != nil {
 		return err
 	}
-	c.flags.state = state.Path() // for the workers, whatever the environment says
-	level := slog.LevelInfo
-	if c.flags.verbose {
-		level = slog.LevelDebug
+	c.flags.State = state.Path() // for the workers, whatever the environment says
+	log := c.log()
+	config, err := c.tls(log)
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(c.env.Stderr, &slog.HandlerOptions{Level: level}))
-	listener, err := f.open(ctx, log)
+	listener, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	recipes, err := c.openGarden(ctx, dir, log)
+	recipes, err := c.openGarden(dir, log)
 	if err != nil {
 		return err
 	}
-	defer recipes.close()
-	workers := &workers{command: c, recipes: recipes, flags: f}
+	var watching failure.Crew
+	defer watching.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	lasting := func(f func()) {
+		bug := failure.BugTo(log)
+		watching.Go(func() {
+			failure.Lasting(f, func(err error) bool { bug(err); return clock.Wall{}.Sleep(ctx, time.Second) == nil })
+		}, bug)
+	}
+	lasting(func() { recipes.Watch(ctx) })
+	firstLoad(ctx, recipes, log)
+	workers := &workers{recipes, c.flags.settings, c.bounds, ctx}
 	q, err := queue.Open(queue.Options{
 		Journal: state, Clock: clock.Wall{}, Start: workers.start, Log: log,
-		Workers: int(f.workers), Max: int(f.maxQueue), Keep: remembered,
+		Workers: int(c.workers), Max: int(c.maxQueue), MaxRecipe: int(c.maxRecipe), Keep: remembered,
 	})
 	if err != nil {
 		return err
 	}
-	token, err := f.token(state.Path())
+	token, secrets, err := c.proofs(state)
 	if err != nil {
 		return errors.Join(err, q.Close(ctx))
 	}
-	secrets, err := c.flags.declaredSecrets(c.env.Getenv)
-	if err != nil {
-		return errors.Join(err, q.Close(ctx))
-	}
-	servers := engine.Live(c.servers())
-	defer servers.Close()
-	looked := serve.Servers{
-		Docker: func(ctx context.Context) (*client.Client, error) {
-			cli, _, err := servers.Docker(ctx, engine.DockerEndpoint{})
-			return cli, err
-		},
-		Redis: func(ctx context.Context) (redis.UniversalClient, error) {
-			r, _, err := servers.Redis(ctx, "")
-			return r, err
-		},
-	}
-	address := f.address(listener)
+	clients := servers.Live(c.servers())
+	defer clients.Close()
+	looked := lookedAt(clients)
+	address := c.address(listener)
 	server := serve.New(serve.Options{
 		Queue: q, Journal: state, Recipes: recipes, Rehearse: workers, Clock: clock.Wall{}, Log: log,
-		Version: versionLine(c.env), Token: token, Secrets: secrets, Servers: looked,
+		Version: buildOf(c.env).String(), Token: token, Secrets: secrets, Servers: looked, TLS: config,
 	})
 	if err := record(state, &serverRecord{address, os.Getpid()}); err != nil {
 		return errors.Join(err, q.Close(ctx))
 	}
 	_, _ = daemon.SdNotify(true, daemon.SdNotifyReady) // without systemd nobody listens
-	log.Info("serving", "address", address, "recipes", dir, "state", state.Path())
-	watching := make(chan error, 1)
-	go func() { watching <- recipes.Watch(ctx) }()
-	var triggers sync.WaitGroup
-	defer triggers.Wait()
-	triggers.Go(func() {
+	log.Info("serving", "address", address, "recipes", dir, "state", state.Path(), "token", c.tokenPlace(state.Path()))
+	lasting(func() {
 		trigger.Run(ctx, trigger.Options{
 			Recipes: recipes, Dir: dir, State: filepath.Join(state.Path(), "serve", "seen"), Name: consumer(state.Path()), Clock: clock.Wall{}, Log: log,
 			Fire: server.Fire, Ended: server.Ended, Docker: looked.Docker, Redis: looked.Redis,
 		})
 	})
 	err = server.Serve(ctx, listener)
-	if lost := <-watching; lost != nil {
-		log.Error("recipes were not reloaded", "error", lost)
-	}
 	_, _ = daemon.SdNotify(true, daemon.SdNotifyStopping)
 	log.Info("stopping")
-	last, cancel := context.WithTimeout(c.abort, f.stopTimeout)
+	last, cancel := context.WithTimeout(c.abort, c.stopTimeout)
 	defer cancel()
 	return errors.Join(err, q.Close(last))
+}
+
+// log is the server's log.
+func (c *serveCmd) log() *slog.Logger {
+	level := slog.LevelInfo
+	if c.flags.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(c.env.Stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// proofs are the credentials that requests are checked against: the token, and secrets by name.
+func (c *serveCmd) proofs(state *journal.Dir) (token string, secrets map[string]func() (string, error), err error) {
+	if token, err = c.token(state.Path()); err != nil {
+		return "", nil, err
+	}
+	secrets, err = c.flags.declaredSecrets(c.env.Getenv)
+	return token, secrets, err
+}
+
+// lookedAt are the servers that the page and triggers look at.
+func lookedAt(clients *servers.Clients) serve.Servers {
+	return serve.Servers{
+		Docker: func(ctx context.Context) (*client.Client, error) {
+			cli, _, err := clients.Docker(ctx, servers.DockerEndpoint{})
+			return cli, err
+		},
+		Redis: func(ctx context.Context) (redis.UniversalClient, error) {
+			r, _, err := clients.Redis(ctx, "")
+			return r, err
+		},
+	}
+}
+
+// usual bounds the time that loading the recipes normally takes.
+const usual = 10 * time.Second
+
+// firstLoad waits for the recipes to be loaded, and no longer than usual: those that
+// are slow must not keep the server from the others.
+func firstLoad(ctx context.Context, recipes *reload.Tree, log *slog.Logger) {
+	waiting, enough := context.WithCancel(ctx)
+	defer enough()
+	late := failure.Go(func() error { return clock.Wall{}.Sleep(waiting, usual) })
+	select {
+	case <-recipes.Loaded():
+	case <-late:
+		if ctx.Err() == nil {
+			log.Warn("the server starts before all recipes are loaded", "waited", usual)
+		}
+	}
 }
 
 // consumer names the server of a state directory among others, also after a restart.
@@ -187,11 +229,19 @@ func consumer(state string) string {
 	return hostname() + "-" + hex.EncodeToString(sum[:4])
 }
 
-// open begins to listen.
-func (f *serveFlags) open(ctx context.Context, log *slog.Logger) (net.Listener, error) {
-	if (f.tlsCert == "") != (f.tlsKey == "") {
-		return nil, failure.New(failure.Usage, "--tls-cert and --tls-key belong together")
+// tls is the server's configuration; nil: it has none.
+func (f *serveFlags) tls(log *slog.Logger) (*tls.Config, error) {
+	switch {
+	case (f.tlsCert == "") != (f.tlsKey == ""):
+		return nil, failure.New(failure.Usage, "--tls-cert and --tls-key must be given together")
+	case f.tlsCert == "":
+		return nil, nil
 	}
+	return serverTLS(f.tlsCert, f.tlsKey, clock.Wall{}, log)
+}
+
+// open begins to listen.
+func (f *serveFlags) open(ctx context.Context) (net.Listener, error) {
 	network, address := "tcp", f.listen
 	if path, ok := strings.CutPrefix(f.listen, "unix:"); ok {
 		network, address = "unix", path
@@ -203,13 +253,10 @@ func (f *serveFlags) open(ctx context.Context, log *slog.Logger) (net.Listener, 
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, network, address)
 	if err != nil {
-		return nil, failure.Wrap(failure.Unavailable, innermost(err), "listen at %s", f.listen).WithHint("name another address with --listen")
+		return nil, failure.Wrap(failure.Unavailable, failure.Innermost(err), "listen at %s", f.listen).WithHint("name another address with --listen")
 	}
 	if network == "unix" {
 		err = os.Chmod(address, 0o600)
-	}
-	if err == nil && f.tlsCert != "" {
-		l, err = withTLS(l, f.tlsCert, f.tlsKey, clock.Wall{}, log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -221,13 +268,13 @@ func (f *serveFlags) open(ctx context.Context, log *slog.Logger) (net.Listener, 
 func (f *serveFlags) private() error {
 	host, _, err := net.SplitHostPort(f.listen)
 	if err != nil {
-		return failure.New(failure.Usage, "--listen %s: not host:port, and not unix:PATH", f.listen)
+		return failure.New(failure.Usage, "--listen %s: neither host:port nor unix:PATH", f.listen)
 	}
 	ip, err := netip.ParseAddr(host)
 	if host == "localhost" || err == nil && ip.IsLoopback() || f.tlsCert != "" {
 		return nil
 	}
-	return failure.New(failure.Denied, "--listen %s can be reached from other machines, and there is no TLS: the token would be read on the way", f.listen).
+	return failure.New(failure.Denied, "--listen %s can be reached from other machines, and without TLS the token could be read on the way", f.listen).
 		WithHint("add --tls-cert and --tls-key, or listen at 127.0.0.1 behind a proxy that has TLS")
 }
 
@@ -238,16 +285,16 @@ func clearSocket(ctx context.Context, path string) error {
 		return nil
 	}
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return failure.New(failure.Conflict, "%s is there, and is no socket", path).WithHint("name another path")
+		return failure.New(failure.Conflict, "%s exists and is not a socket", path).WithHint("name another path")
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err == nil {
-		return errors.Join(failure.New(failure.Conflict, "someone listens at %s", path), conn.Close())
+		return errors.Join(failure.New(failure.Conflict, "%s is already in use", path), conn.Close())
 	}
 	return os.Remove(path)
 }
 
-// address is where clients find the server.
+// address returns the address at which clients find the server.
 func (f *serveFlags) address(l net.Listener) string {
 	switch {
 	case strings.HasPrefix(f.listen, "unix:"):
@@ -271,10 +318,18 @@ func (f *serveFlags) token(state string) (string, error) {
 	name := cmp.Or(f.tokenFile, tokenPath(state))
 	if f.tokenFile == "" {
 		if err := makeToken(name); err != nil {
-			return "", failure.Wrap(failure.Output, innermost(err), "make a token in %s", name)
+			return "", failure.Wrap(failure.Output, failure.Innermost(err), "make a token in %s", name)
 		}
 	}
 	return readToken(name)
+}
+
+// tokenPlace says where the token is.
+func (f *serveFlags) tokenPlace(state string) string {
+	if strings.HasPrefix(f.listen, "unix:") && f.tokenFile == "" {
+		return "none: the socket is its owner's"
+	}
+	return cmp.Or(f.tokenFile, tokenPath(state))
 }
 
 func tokenPath(state string) string { return filepath.Join(state, "serve", "token") }
@@ -286,28 +341,28 @@ func makeToken(name string) error {
 	}
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return writeFile(name, []byte(hex.EncodeToString(b[:])+"\n"))
+	return disk.Write(name, []byte(hex.EncodeToString(b[:])+"\n"))
 }
 
-// minToken is how many characters a token has at least.
+// minToken is the minimum length of a token.
 const minToken = 16
 
 func readToken(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return "", failure.Wrap(failure.NotFound, innermost(err), "the token file %s", name)
+		return "", failure.Wrap(failure.NotFound, failure.Innermost(err), "the token file %s", name)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", failure.New(failure.Denied, "the token file %s can be read by others", name).WithHint("chmod 600 %s", name)
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return "", failure.Wrap(failure.NotFound, innermost(err), "the token file %s", name)
+		return "", failure.Wrap(failure.NotFound, failure.Innermost(err), "the token file %s", name)
 	}
 	token := string(bytes.TrimSpace(data))
 	if len(token) < minToken {
-		return "", failure.New(failure.Invalid, "the token in %s has %d characters: it could be guessed", name, len(token)).
-			WithHint("let it have %d or more, drawn by chance: openssl rand -hex 32 > %s", minToken, name)
+		return "", failure.New(failure.Invalid, "the token in %s has only %d characters: it could be guessed", name, len(token)).
+			WithHint("use %d or more random characters: openssl rand -hex 32 > %s", minToken, name)
 	}
 	return token, nil
 }
@@ -325,10 +380,10 @@ func recordPath(state *journal.Dir) string {
 func record(state *journal.Dir, r *serverRecord) error {
 	data, err := json.Marshal(r)
 	if err == nil {
-		err = writeFile(recordPath(state), append(data, '\n'))
+		err = disk.Write(recordPath(state), append(data, '\n'))
 	}
 	if err != nil {
-		return failure.Wrap(failure.Output, innermost(err), "say where the server is")
+		return failure.Wrap(failure.Output, failure.Innermost(err), "say where the server is")
 	}
 	return nil
 }

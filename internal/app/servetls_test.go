@@ -22,19 +22,19 @@ func TestARenewedCertificateIsTaken(t *testing.T) {
 	}
 	defer plain.Close()
 	clk, log := clock.NewVirtual(time.Now()), slog.New(slog.DiscardHandler)
-	if _, err := withTLS(plain, cert, key, clk, log); err == nil {
-		t.Error("a certificate that is not there is no error")
+	if _, err := serverTLS(cert, key, clk, log); err == nil {
+		t.Error("a missing certificate is not an error")
 	}
 	for i, name := range []string{"first", "second"} {
 		if err := lab.WriteCertificate(cert, key, name, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			l, err := withTLS(plain, cert, key, clk, log)
+			config, err := serverTLS(cert, key, clk, log)
 			if err != nil {
 				t.Fatal(err)
 			}
-			go greet(l)
+			go greet(tls.NewListener(plain, config))
 		}
 		if err := clk.Sleep(t.Context(), time.Minute); err != nil {
 			t.Fatal(err)

@@ -1,8 +1,12 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,61 +17,91 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
-func (c *command) showCommand() *cobra.Command {
-	return c.journalFlags(&cobra.Command{
-		Use: "show [RUN]", Short: "Show what a run did, and how it ended", Args: atMostOne,
+func showCommand(in *invocation) *cobra.Command {
+	return in.completed(in.journalFlags(&cobra.Command{
+		Use: "show [RUN]", Short: "Show what a run did, and how it ended", Args: atMostOne("run"),
 		Long: `Shows a run: who started it, its parameters, each effect and its outcome, what was
-undone, and how it ended. RUN is a run's name, the beginning or the end of it;
-without it the latest is shown.`,
+undone, and how it ended. RUN is a run's name, or the beginning or end of one; the
+default is the latest.`,
 		Example: "  mepc-run show\n  mepc-run show 4f2a",
 		RunE: func(_ *cobra.Command, args []string) error {
-			run, err := c.named(args)
+			dir, err := in.stateDir()
 			if err != nil {
 				return err
 			}
-			if c.flags.json {
-				s := run.Summary()
-				s.Calls, s.Undoings = run.CallSummaries(), run.Undoings()
-				return c.putJSON(s)
+			run, err := dir.Find(named(args))
+			if err != nil {
+				return err
 			}
-			_, err = c.env.Stdout.Write(showRun(run))
+			if in.flags.json {
+				return in.putJSON(run.Summary())
+			}
+			_, err = in.env.Stdout.Write(showRun(run))
 			return err
 		},
-	})
+	}), findRuns)
 }
 
-func (c *command) logsCommand() *cobra.Command {
-	return c.journalFlags(&cobra.Command{
-		Use: "logs [RUN]", Short: "Print a run's journal, line by line", Args: atMostOne,
-		Long: `Prints all that a run did, looked at and said, in order. RUN is a run's name, the
-beginning or the end of it; without it the latest is taken.`,
-		Example: "  mepc-run logs\n  mepc-run logs 4f2a --json | jq .op",
-		RunE: func(_ *cobra.Command, args []string) error {
-			run, err := c.named(args)
+func logsCommand(in *invocation) *cobra.Command {
+	app := &appLogs{invocation: in}
+	cmd := in.journalFlags(&cobra.Command{
+		Use: "logs [RUN|APP]", Short: "Print a run's journal, or what an app's containers print", Args: atMostOne("run or app"),
+		Long: `Prints everything a run did, read and logged, in order. RUN is a run's name, or the
+beginning or end of one; the default is the latest.
+
+With an app it follows the logs of the containers that serve it, until Ctrl-C.`,
+		Example: "  mepc-run logs\n  mepc-run logs 4f2a --json | jq .op\n  mepc-run logs shop",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := in.stateDir()
 			if err != nil {
 				return err
 			}
-			if c.flags.json {
-				for _, r := range run.Records {
-					if err := c.putJSON(r); err != nil {
-						return err
+			if len(args) == 1 {
+				if _, noRun := dir.Find(args[0]); failure.KindOf(noRun) == failure.NotFound {
+					err := app.show(cmd.Context(), args[0])
+					if failure.KindOf(err) == failure.NotFound || err != nil && runLike.MatchString(args[0]) {
+						return noRun
 					}
+					return err
 				}
-				return nil
 			}
-			_, err = c.env.Stdout.Write(logLines(run))
-			return err
+			lines := logLines{ops: map[int]*effect.Op{}}
+			out := bufio.NewWriter(in.env.Stdout)
+			err = dir.Replay(named(args), func(r *journal.Record) error {
+				if in.flags.json {
+					return writeJSON(out, r)
+				}
+				line := lines.of(r)
+				if line == "" {
+					return nil
+				}
+				_, err := fmt.Fprintf(out, "%s %s\n", r.Time.Local().Format("15:04:05.000"), line)
+				return err
+			})
+			return errors.Join(err, out.Flush())
 		},
 	})
+	f := cmd.Flags()
+	f.BoolVarP(&app.follow, "follow", "f", true, "of an app: go on with what its containers print")
+	f.IntVar(&app.tail, "tail", 100, "of an app: begin with the last `N` lines of each container")
+	in.pick(cmd, "docker", "context", "insecure-docker", "redis")
+	return in.completed(cmd, findRunsAndApps)
 }
 
-func atMostOne(cmd *cobra.Command, args []string) error {
-	if len(args) <= 1 {
-		return nil
+// runLike is what a part of a run's name looks like.
+var runLike = regexp.MustCompile(`^[0-9a-fT-]+$`)
+
+// atMostOne wants one argument or none, and says of what.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return failure.New(failure.Usage, "%s takes one %s, got %d", cmd.CommandPath(), what, len(args)).WithHint("usage: %s", cmd.UseLine())
 	}
-	return failure.New(failure.Usage, "%s takes one run, got %d", cmd.CommandPath(), len(args)).WithHint("usage: %s", cmd.UseLine())
 }
 
 // showRun is a run for people.
@@ -77,7 +111,7 @@ func showRun(run *journal.Run) []byte {
 	fmt.Fprintf(&b, "  by %s on %s, %s, %s\n", run.Who, run.Host, run.Started.Local().Format(time.RFC3339), run.Version)
 	fmt.Fprintf(&b, "  engine %s, Redis %s\n", orNone(run.Docker), orNone(run.Redis))
 	fmt.Fprintf(&b, "  recipe sha256:%s\n", run.Hash[:min(12, len(run.Hash))])
-	if text := paramsText(run); text != "" {
+	if text := paramsText(&run.Header, whole); text != "" {
 		fmt.Fprintf(&b, "  %s\n", text)
 	}
 	if len(run.Options.Allow) > 0 {
@@ -113,8 +147,14 @@ func showRun(run *journal.Run) []byte {
 	if run.Ended != nil && run.Ended.Error != nil {
 		b.WriteString("\n" + errorText(run.Ended.Error))
 	}
+	if run.Cut {
+		b.WriteString("\nthe journal grew too large: later log lines, looks and steps were left out\n")
+	}
+	if err := run.Damage(); err != nil {
+		fmt.Fprintf(&b, "\nthe journal is damaged: %v\n", err)
+	}
 	if run.Damaged > 0 {
-		fmt.Fprintf(&b, "\n%s of the journal cannot be read: the disk, or someone's hand, changed it\n", plural(run.Damaged, "line"))
+		fmt.Fprintf(&b, "\n%s of the journal cannot be read: a disk fault or an edit changed it\n", say.Count(run.Damaged, "line"))
 	}
 	return b.Bytes()
 }
@@ -123,17 +163,17 @@ func resultText(run *journal.Run) string {
 	text := run.Status()
 	switch {
 	case run.Settled != nil:
-		text = "cut off" + whereOf(run) + ", " + run.Settled.How + " by run " + run.Settled.Run
+		text = "cut off" + whereOf(&run.Head) + ", " + run.Settled.How + " by run " + run.Settled.Run
 	case run.CutOff():
-		text = "cut off" + whereOf(run)
+		text = "cut off" + whereOf(&run.Head)
 	default:
-		text += fmt.Sprintf(", %s in %s", plural(run.Effects(), "effect"), report.Duration(run.Took()))
+		text += fmt.Sprintf(", %s in %s", say.Count(run.Effects, "effect"), report.Duration(run.Took()))
 	}
 	return text
 }
 
 func callText(call *journal.Call) string {
-	mark, rest := "?", "not known: the run was cut off before an answer was noted"
+	mark, rest := "?", "unknown: the run was interrupted before an answer was recorded"
 	if r := call.Result; r != nil {
 		rest = report.Duration(r.Duration)
 		if r.Summary != "" {
@@ -169,62 +209,92 @@ func errorText(e *journal.Error) string {
 	return b.String()
 }
 
-// logLines are a journal for people.
-func logLines(run *journal.Run) []byte {
-	var b bytes.Buffer
-	ops := map[int]*effect.Op{}
-	for _, r := range run.Records {
-		line := ""
-		switch r.Type {
-		case journal.RunBegins:
-			line = "run    " + run.ID + " " + report.Clean(run.Recipe) + " " + paramsText(run)
-		case journal.SourceRead:
-			line = "source " + r.Source.File
-		case journal.Intent:
-			ops[r.Op.Seq] = r.Op
-			line = "start  " + opText(r.Op)
-		case journal.Outcome:
-			if op := ops[r.Seq]; op != nil {
-				line = "end    " + op.Name + " " + report.Clean(op.Target) + " " + outcomeText(r.Result)
-			}
-		case journal.Looked:
-			line = "look   " + opText(r.Op) + " " + outcomeText(r.Result)
-		case journal.StepBegins:
-			line = "step   " + report.Clean(strings.Join(r.Step.Path, " > "))
-		case journal.StepEnds:
-			line = "done   " + report.Clean(strings.Join(r.Step.Path, " > ")) + " " + report.Duration(r.Step.Duration)
-			if r.Step.Error != nil {
-				line = "failed " + strings.TrimPrefix(line, "done   ") + " " + report.Clean(r.Step.Error.Message)
-			}
-		case journal.LogLine:
-			line = fmt.Sprintf("%-6s %s", r.Log.Level, report.Clean(r.Log.Text))
-			for _, f := range r.Log.Fields {
-				line += " " + report.Clean(f.Name+"="+f.Value)
-			}
-		case journal.Deferred, journal.Withdrawn, journal.Undone:
-			line = fmt.Sprintf("%-6s %s", map[journal.Type]string{
-				journal.Deferred: "defer", journal.Withdrawn: "cancel", journal.Undone: "undo",
-			}[r.Type], report.Clean(r.Undo.Name)+prefixed(": ", oneLine(r.Undo.Said)))
-			if r.Error != nil {
-				line += ": " + report.Clean(r.Error.Message)
-			}
-		case journal.Kept:
-			line = "kept   " + report.Clean(r.Memo.Name) + " = " + report.Clean(string(r.Memo.Value))
-		case journal.Locked:
-			line = fmt.Sprintf("lock   %s token %d%s", report.Clean(r.Lock.App), r.Lock.Token, prefixed(" taken over from ", r.Lock.From))
-		case journal.RunEnds:
-			line = fmt.Sprintf("end    %s, %s in %s", r.End.Status, plural(r.End.Effects, "effect"), report.Duration(r.End.Duration))
-			if r.End.Error != nil {
-				line += "\n" + strings.TrimRight(errorText(r.End.Error), "\n")
-			}
-		case journal.Settled:
-			line = "later  " + r.By.How + " by run " + r.By.Run
+// whole shows all of a parameter.
+func whole(text string) string { return text }
+
+// logLines writes a journal for people, record by record.
+type logLines struct {
+	ops map[int]*effect.Op // that have not ended
+}
+
+// of returns the line of r; "" when it has none.
+func (l *logLines) of(r *journal.Record) string {
+	switch r.Type {
+	case journal.RunBegins:
+		return "run    " + r.Run.ID + " " + report.Clean(r.Run.Recipe) + " " + paramsText(r.Run, whole)
+	case journal.SourceRead:
+		return "source " + report.Clean(r.Source.File)
+	case journal.Intent:
+		l.ops[r.Op.Seq] = r.Op
+		return "start  " + opText(r.Op)
+	case journal.Outcome:
+		op := l.ops[r.Seq]
+		if op == nil {
+			return ""
 		}
-		if line != "" {
-			fmt.Fprintf(&b, "%s %s\n", r.Time.Local().Format("15:04:05.000"), line)
+		delete(l.ops, r.Seq)
+		return "end    " + op.Name + " " + report.Clean(op.Target) + " " + outcomeText(r.Result)
+	case journal.Looked:
+		return "look   " + opText(r.Op) + " " + outcomeText(r.Result)
+	case journal.LogLine:
+		line := fmt.Sprintf("%-6s %s", r.Log.Level, report.Clean(r.Log.Text))
+		for _, f := range r.Log.Fields {
+			line += " " + report.Clean(f.Name+"="+f.Value)
 		}
+		return line
+	case journal.StepBegins, journal.StepEnds:
+		return stepText(r)
+	case journal.Deferred, journal.Withdrawn, journal.Undone:
+		return undoText(r)
+	case journal.Kept:
+		return "kept   " + report.Clean(r.Memo.Name) + " = " + report.Clean(string(r.Memo.Value))
+	case journal.Locked:
+		return fmt.Sprintf("lock   %s token %d%s", report.Clean(r.Lock.App), r.Lock.Token, prefixed(" taken over from ", r.Lock.From))
 	}
-	return b.Bytes()
+	return endText(r)
+}
+
+func stepText(r *journal.Record) string {
+	path := report.Clean(strings.Join(r.Step.Path, " > "))
+	switch {
+	case r.Type == journal.StepBegins:
+		return "step   " + path
+	case r.Step.Error != nil:
+		return "failed " + path + " " + report.Duration(r.Step.Duration) + " " + report.Clean(r.Step.Error.Message)
+	}
+	return "done   " + path + " " + report.Duration(r.Step.Duration)
+}
+
+func undoText(r *journal.Record) string {
+	verb := map[journal.Type]string{journal.Deferred: "defer", journal.Withdrawn: "cancel", journal.Undone: "undo"}[r.Type]
+	line := fmt.Sprintf("%-6s %s", verb, report.Clean(r.Undo.Name)+prefixed(": ", oneLine(r.Undo.Said)))
+	if r.Error != nil {
+		line += ": " + report.Clean(r.Error.Message)
+	}
+	return line
+}
+
+// endText is the line of what stands at a journal's end.
+func endText(r *journal.Record) string {
+	switch r.Type {
+	case journal.Cut:
+		return "cut    the journal is large: from here on it has no log lines, looks or steps"
+	case journal.Folded:
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(r.Folded)) {
+			all = append(all, fmt.Sprintf("%s %d", report.Clean(name), r.Folded[name]))
+		}
+		return "folded looks with the same answer as before: " + strings.Join(all, ", ")
+	case journal.RunEnds:
+		line := fmt.Sprintf("end    %s, %s in %s", r.End.Status, say.Count(r.End.Effects, "effect"), report.Duration(r.End.Duration))
+		if r.End.Error != nil {
+			line += "\n" + strings.TrimRight(errorText(r.End.Error), "\n")
+		}
+		return line
+	case journal.Settled:
+		return "later  " + r.By.How + " by run " + r.By.Run
+	}
+	return ""
 }
 
 func opText(op *effect.Op) string {

@@ -12,7 +12,7 @@ import (
 // signals returns a context that ends at the first SIGINT, SIGTERM or SIGHUP, one
 // that ends at the second, and a function that stops listening. The first ends
 // the run, which then undoes what it deferred; the second ends the undoing; the
-// third ends the process as if nobody listened.
+// third ends the process at once.
 func signals() (run, abort context.Context, stop func()) {
 	run, endRun := context.WithCancelCause(context.Background())
 	abort, endAbort := context.WithCancelCause(context.Background())
@@ -23,17 +23,18 @@ func signals() (run, abort context.Context, stop func()) {
 		}
 	}
 	done := make(chan struct{})
-	go func() {
+	failure.Go(func() error {
 		for _, end := range []context.CancelCauseFunc{endRun, endAbort} {
 			select {
 			case s := <-got:
 				end(failure.New(failure.Cancelled, "interrupted by %s", signalName(s)))
 			case <-done:
-				return
+				return nil
 			}
 		}
 		signal.Stop(got)
-	}()
+		return nil
+	})
 	return run, abort, func() {
 		signal.Stop(got)
 		close(done)

@@ -10,7 +10,7 @@ import (
 // BenchmarkShippedSpecs runs all specs of this project, one file after the other.
 func BenchmarkShippedSpecs(b *testing.B) {
 	b.Chdir("../..")
-	c := &command{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()}
+	c := newRunner(&invocation{env: Env{Getenv: func(string) string { return "" }}, abort: context.Background()})
 	c.flags.groups()
 	p, err := openProject()
 	if err != nil {
@@ -24,7 +24,7 @@ func BenchmarkShippedSpecs(b *testing.B) {
 	b.ReportAllocs()
 	tests := 0
 	for b.Loop() {
-		sum := spec.Count(spec.Run(b.Context(), spec.Options{Kit: c.kit(p), Root: p.tree, Files: files, Limits: c.specLimits(), Jobs: 1}))
+		sum := spec.Count(spec.Run(b.Context(), spec.Options{Kit: newKit(c, p), Root: p.tree, Files: files, Limits: c.flags.specLimits(), Jobs: 1}))
 		if sum.Bad() > 0 {
 			b.Fatalf("%+v", sum)
 		}

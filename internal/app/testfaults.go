@@ -17,6 +17,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/prove"
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/internal/spec"
 )
 
@@ -30,8 +31,8 @@ type faultFlags struct {
 func (o *faultFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&o.depth, "faults", 0, "try scenarios against `N` faults at once: 1, 2 or 3 (default 1)")
 	f.Lookup("faults").NoOptDefVal = "1"
-	f.IntVar(&o.plans, "plans", 0, "try at most `N` plans of each number of faults, drawn by --seed (default: all of one and two)")
-	f.StringVar(&o.plan, "plan", "", "play this `PLAN` alone, as a report names it, and tell its story")
+	f.IntVar(&o.plans, "plans", 0, "try at most `N` plans for each number of faults, drawn by --seed (default: all with one or two)")
+	f.StringVar(&o.plan, "plan", "", "run only this `PLAN`, named as in a report, and tell its story")
 }
 
 // maxFaults is as far as a plan can go.
@@ -41,7 +42,7 @@ const maxFaults = 3
 func (o *faultFlags) options(args []string, seed int64) (*spec.Faults, error) {
 	if o.depth == 0 && o.plan == "" {
 		if o.plans != 0 {
-			return nil, failure.New(failure.Usage, "--plans belongs to --faults")
+			return nil, failure.New(failure.Usage, "--plans needs --faults")
 		}
 		return nil, nil
 	}
@@ -67,11 +68,6 @@ func (o *faultFlags) options(args []string, seed int64) (*spec.Faults, error) {
 	return faults, nil
 }
 
-// isRecipe reports whether an argument names a recipe, not a spec.
-func isRecipe(arg string) bool {
-	return slices.Contains(shippedNames(), arg) || strings.HasSuffix(arg, ".lua") && !strings.HasSuffix(arg, specSuffix)
-}
-
 // pathsOf returns where the specs are that args mean: those of a recipe are in the
 // directory spec, or beside it.
 func (p *project) pathsOf(args []string) []string {
@@ -95,7 +91,7 @@ func (p *project) pathsOf(args []string) []string {
 }
 
 // tryFaults tries the scenarios of specs, and shows what comes of each.
-func (c *command) tryFaults(ctx context.Context, opts spec.Options) error {
+func (c *testCmd) tryFaults(ctx context.Context, opts spec.Options) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // much is made and nothing kept
 	began := clock.Wall{}.Now()
 	tried, failed, plans := 0, 0, 0
@@ -140,7 +136,7 @@ func (c *command) tryFaults(ctx context.Context, opts spec.Options) error {
 		}
 	} else if opts.Faults.Plan == nil && !c.flags.quiet {
 		took := clock.Wall{}.Now().Sub(began)
-		fmt.Fprintf(c.env.Stdout, "%s, %s in %s, %.0f a second\n", counted(tried, "scenario"), counted(plans, "plan"), report.Duration(took), float64(plans)/max(took.Seconds(), 0.001))
+		fmt.Fprintf(c.env.Stdout, "%s, %s in %s, %.0f a second\n", say.Count(tried, "scenario"), say.Count(plans, "plan"), report.Duration(took), float64(plans)/max(took.Seconds(), 0.001))
 	}
 	if failed > 0 {
 		return shown{errSpecs}
@@ -158,7 +154,7 @@ func noScenario(recipes, files []string) error {
 		WithHint("write one: scenario(\"a redeploy\", {recipe=..., params={...}, world={...}, hosts={...}}); docs/faults.md has an example")
 }
 
-func (c *command) reportText(r *spec.Result, again string) string {
+func (c *testCmd) reportText(r *spec.Result, again string) string {
 	var b strings.Builder
 	if c.flags.quiet && r.Status == spec.Passed {
 		return ""
@@ -168,7 +164,7 @@ func (c *command) reportText(r *spec.Result, again string) string {
 }
 
 // showStory shows a plan that was played.
-func (c *command) showStory(r *spec.Result) {
+func (c *testCmd) showStory(r *spec.Result) {
 	if c.flags.json {
 		_ = json.NewEncoder(c.env.Stdout).Encode(r.Story)
 		return
@@ -188,11 +184,4 @@ func printableLines(text string) string {
 		b.WriteString(report.Clean(strings.TrimSuffix(l, "\n")) + "\n")
 	}
 	return b.String()
-}
-
-func counted(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprint(n, " ", noun)
 }

@@ -16,15 +16,15 @@ import (
 
 // watchSpecs runs the specs, and again those that a change of files concerns,
 // until ctx ends.
-func (c *command) watchSpecs(ctx context.Context, t *testFlags, p *project, args []string, opts spec.Options) error {
+func (c *testCmd) watchSpecs(ctx context.Context, p *project, args []string, opts spec.Options) error {
 	w, err := watch.New(".", clock.Wall{})
 	if err != nil {
-		return failure.Wrap(failure.Unavailable, innermost(err), "watch the project's files")
+		return failure.Wrap(failure.Unavailable, failure.Innermost(err), "watch the project's files")
 	}
 	defer w.Close()
 	uses := map[string][]string{} // what each spec file has read
 	for {
-		done, err := c.runSpecs(ctx, t, opts)
+		done, err := c.runSpecs(ctx, opts)
 		if ctx.Err() != nil {
 			return nil // Ctrl-C is how a watch ends
 		}
@@ -32,7 +32,7 @@ func (c *command) watchSpecs(ctx context.Context, t *testFlags, p *project, args
 		case failure.KindOf(err) == failure.Output:
 			return err
 		case err != nil && !errors.Is(err, errSpecs):
-			fmt.Fprintf(c.env.Stderr, "error: %s\n", printable(err.Error())) // the next change may mend it
+			fmt.Fprintf(c.env.Stderr, "error: %s\n", printable(err.Error())) // the next change may fix it
 		}
 		for _, f := range done {
 			uses[f.Name] = f.Uses
@@ -43,7 +43,7 @@ func (c *command) watchSpecs(ctx context.Context, t *testFlags, p *project, args
 				return nil
 			}
 			if err != nil {
-				return failure.Wrap(failure.Unavailable, innermost(err), "watch the project's files")
+				return failure.Wrap(failure.Unavailable, failure.Innermost(err), "watch the project's files")
 			}
 			files, err := p.specs(args)
 			if err != nil {

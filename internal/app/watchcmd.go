@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -14,30 +13,33 @@ import (
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/internal/watch"
 )
 
-func (c *command) watchCommand() *cobra.Command {
+// watchCmd is mepc-run watch.
+type watchCmd struct{ *runner }
+
+func watchCommand(in *invocation) *cobra.Command {
+	c := &watchCmd{newRunner(in)}
 	cmd := &cobra.Command{
 		Use: "watch RECIPE [name=value ...]", Short: "Rehearse a recipe at each save, and show what changed", Args: cobra.MinimumNArgs(1),
-		Long: `Rehearses a recipe as mepc-run -n does, and again whenever a file in its directory
-or below is saved, until Ctrl-C. The first plan is shown whole; after that, what is
-different. A recipe that fails is shown with its error, and the next save may mend
-it. Nothing is changed on any server.`,
+		Long: `Rehearses a recipe as mepc-run -n does, and again whenever a file in or below its
+directory is saved, until Ctrl-C. The first plan is shown whole; after that, only
+what is different. When the recipe fails its error is shown until the next save.
+Nothing is changed on any server.`,
 		Example: "  mepc-run watch recipes/deploy.lua image=mepc/app:1.1 --world empty",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.watch(cmd.Context(), args[0], args[1:])
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	c.pick(f, "world", "var-file", "docker", "context", "insecure-docker", "redis", "router", "secret", "env", "allow",
+	c.pick(cmd, "world", "var-file", "docker", "context", "insecure-docker", "redis", "router", "secret", "env", "allow",
 		"verbose", "no-color", "max-steps", "max-heap", "max-source", "seed")
 	return cmd
 }
 
 // watch is mepc-run watch.
-func (c *command) watch(ctx context.Context, name string, args []string) error {
+func (c *watchCmd) watch(ctx context.Context, name string, args []string) error {
 	c.recipe, c.flags.rehearsal.on = name, true
 	if err := c.flags.check(); err != nil {
 		return err
@@ -47,16 +49,16 @@ func (c *command) watch(ctx context.Context, name string, args []string) error {
 		return err
 	}
 	if filepath.Ext(name) != ".lua" {
-		return failure.New(failure.Usage, "%s is no file that is saved", name).WithHint("name a .lua file; mepc-run -n %s rehearses one that mepc-run brings", name)
+		return failure.New(failure.Usage, "%s is not a .lua file", name).WithHint("name a .lua file; mepc-run -n %s rehearses the recipe that ships with mepc-run", name)
 	}
 	w, err := watch.New(filepath.Dir(name), clock.Wall{})
 	if err != nil {
-		return failure.Wrap(failure.Unavailable, innermost(err), "watch %s", filepath.Dir(name))
+		return failure.Wrap(failure.Unavailable, failure.Innermost(err), "watch %s", filepath.Dir(name))
 	}
 	defer w.Close()
 	var last []byte
 	for {
-		last, err = c.rehearseAgain(ctx, name, given, last)
+		last, err = c.rehearse(ctx, name, given, last)
 		if ctx.Err() != nil {
 			return nil // Ctrl-C is how a watch ends
 		}
@@ -68,16 +70,16 @@ func (c *command) watch(ctx context.Context, name string, args []string) error {
 			return nil
 		}
 		if err != nil {
-			return failure.Wrap(failure.Unavailable, innermost(err), "watch %s", filepath.Dir(name))
+			return failure.Wrap(failure.Unavailable, failure.Innermost(err), "watch %s", filepath.Dir(name))
 		}
 		fmt.Fprintf(c.env.Stdout, "\n%s changed\n", printable(strings.Join(changed, ", ")))
 	}
 }
 
-// rehearseAgain shows the plan, or what is different from last, and returns it. A
-// rehearsal that fails is shown, and is no error.
-func (c *command) rehearseAgain(ctx context.Context, name string, given map[string]any, last []byte) ([]byte, error) {
-	s := &stage{command: c, name: name, params: given}
+// rehearse shows the plan, or what is different from last, and returns it. A
+// rehearsal that fails is shown, and is not an error.
+func (c *watchCmd) rehearse(ctx context.Context, name string, given map[string]any, last []byte) ([]byte, error) {
+	s := &stage{runner: c.runner, name: name, params: given}
 	defer s.close()
 	err := s.open(ctx, c.flags.rehearsal.world)
 	var p *plan.Plan
@@ -103,14 +105,14 @@ func (c *command) rehearseAgain(ctx context.Context, name string, given map[stri
 	if _, err := c.env.Stdout.Write(text); err != nil {
 		return last, failure.Wrap(failure.Output, err, "write the plan")
 	}
-	if s.failed != nil {
-		_ = c.showFailure(s) // the next change may mend it
+	if s.result.Err != nil {
+		_ = s.showFailure() // the next change may fix it
 	}
 	return now.Bytes(), nil
 }
 
 // planChanges are the lines of a plan that are not those of the last one.
-func (c *command) planChanges(last, now []byte) []byte {
+func (c *watchCmd) planChanges(last, now []byte) []byte {
 	color := c.colors(c.env.Stdout)
 	var b bytes.Buffer
 	different := false
@@ -122,15 +124,12 @@ func (c *command) planChanges(last, now []byte) []byte {
 		case strings.Contains(line, "recipe sha256:"):
 			continue // it always is another
 		case line[0] == '+':
-			paint = "\x1b[32m"
+			paint = say.Green
 		case line[0] == '-':
-			paint = "\x1b[31m"
+			paint = say.Red
 		}
 		different = different || line[0] != ' '
-		if color && paint != "" {
-			line = paint + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
-		}
-		io.WriteString(&b, line)
+		b.WriteString(say.Paint(color, paint, strings.TrimSuffix(line, "\n")) + "\n")
 	}
 	if !different {
 		return []byte("the plan is the same\n")

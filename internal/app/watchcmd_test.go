@@ -27,7 +27,7 @@ redis.connect():set(p.key, "1")
 redis.connect():set("another", "1")`
 	save(first)
 	out, in := io.Pipe()
-	c := &command{env: Env{Stdout: in, Stderr: in, Getenv: func(string) string { return "" }}, abort: context.Background()}
+	c := &watchCmd{newRunner(&invocation{env: Env{Stdout: in, Stderr: in, Getenv: func(string) string { return "" }}, abort: context.Background()})}
 	c.flags.groups()
 	c.flags.rehearsal.world = "empty"
 	ctx, stop := context.WithCancel(t.Context())
@@ -56,7 +56,7 @@ redis.connect():set("another", "1")`
 		t.Errorf("the change is shown as\n%s", text)
 	}
 	save("params{")
-	until("syntax error")
+	until("unexpected symbol near")
 	save(second + " ")
 	until("the plan is the same")
 	stop()

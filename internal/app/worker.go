@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,17 +19,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
 	"github.com/mepc/mepc-run/internal/queue"
 	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// work is what a worker is told on its standard input.
+// work is the request a worker reads from its standard input.
 type work struct {
 	Rehearse string         `json:"rehearse,omitempty"` // the world to do it in; "": it is a run
 	Attempt  queue.Attempt  `json:"attempt"`
@@ -37,71 +36,49 @@ type work struct {
 	File     string         `json:"file"`             // which of the files is the recipe
 	Files    reload.Files   `json:"files"`
 	Settings settings       `json:"settings"`
+	Bounds   bounds         `json:"bounds"`
 }
 
-// settings are the flags that a server hands on to its workers. They go by a pipe:
-// a command line could be read by everyone on the machine.
-type settings struct {
-	Docker   engine.DockerEndpoint
-	Insecure bool
-	Redis    string
-	Routers  []string
-	Timeout  time.Duration
-	Grace    time.Duration
-	LockWait time.Duration
-	Allow    []string
-	Env      []string
-	Secrets  []string
-	Limits   runtime.Limits
-	State    string
-	KeepRuns int64
-	Seed     int64
-	Memory   uint64        // what a worker may take of it, in bytes
-	CPU      time.Duration // how long it may compute
+// bounds limit what a process of a server may use.
+type bounds struct {
+	Memory uint64        // in bytes
+	CPU    time.Duration // how long it may compute
 }
 
-func (f *flags) settings() settings {
-	return settings{
-		Docker: f.docker, Insecure: f.insecure, Redis: f.redis, Routers: f.routers, Timeout: f.timeout, Grace: f.grace, LockWait: f.lockWait,
-		Allow: f.allow, Env: f.env, Secrets: f.secrets, Limits: f.limits, State: f.state, KeepRuns: f.keepRuns, Seed: f.seed,
-	}
-}
+// workerCmd runs a recipe for a server, in a process of its own.
+type workerCmd struct{ *runner }
 
-func (f *flags) take(s *settings) {
-	f.docker, f.insecure, f.redis, f.routers, f.timeout, f.grace, f.lockWait = s.Docker, s.Insecure, s.Redis, s.Routers, s.Timeout, s.Grace, s.LockWait
-	f.allow, f.env, f.secrets, f.limits, f.state, f.keepRuns, f.seed = s.Allow, s.Env, s.Secrets, s.Limits, s.State, s.KeepRuns, s.Seed
-}
-
-// workerCommand is how a server runs a recipe in a process of its own.
-func (c *command) workerCommand() *cobra.Command {
+func workerCommand(in *invocation) *cobra.Command {
+	c := &workerCmd{newRunner(in)}
 	return &cobra.Command{
 		Use: "worker", Short: "Run one recipe for mepc-run serve", Hidden: true, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.work(cmd.Context()) },
 	}
 }
 
-func (c *command) work(ctx context.Context) error {
+func (c *workerCmd) work(ctx context.Context) error {
 	var w work
 	if err := json.NewDecoder(os.Stdin).Decode(&w); err != nil {
-		return failure.Wrap(failure.Usage, err, "read what is to be done").WithHint("mepc-run serve starts workers; nobody else does")
+		return failure.Wrap(failure.Usage, err, "read what to do").WithHint("this command is started by mepc-run serve only")
 	}
-	c.flags.take(&w.Settings)
-	c.pinned, c.pinnedFile, c.recipe = w.Files, w.File, w.Recipe
-	ctx, stop, err := w.Settings.limit(ctx)
+	c.flags.settings = w.Settings
+	c.recipe = w.Recipe
+	ctx, stop, err := w.Bounds.limit(ctx, w.Settings.Grace)
 	defer stop()
 	if err != nil {
 		return err
 	}
 	if w.Rehearse != "" {
-		return c.workRehearsal(ctx, &w)
+		return c.rehearse(ctx, &w)
 	}
 	c.flags.quiet, c.env.Stdout = true, io.Discard // the journal has it all
+	c.env.Stderr = &firstOf{c.env.Stderr, maxSaying}
 	s, err := takeRequest(w.Attempt)
 	if err != nil {
 		return err
 	}
-	x := execution{name: w.Recipe, served: s, opts: runtime.RunOptions{Params: s.request.Params, Abort: c.abort}}
-	world := engine.Live(c.servers())
+	x := execution{name: w.Recipe, from: only(w.Files, w.File), served: s, opts: runtime.RunOptions{Params: s.request.Params, Abort: c.abort}}
+	world := servers.Live(c.servers())
 	defer world.Close()
 	if err := c.prepare(ctx, &x, world); err != nil {
 		return err
@@ -111,7 +88,7 @@ func (c *command) work(ctx context.Context) error {
 
 // prepare makes of the run what its request wants: one that goes on with another,
 // or one that carries out a plan.
-func (c *command) prepare(ctx context.Context, x *execution, world *engine.World) error {
+func (c *workerCmd) prepare(ctx context.Context, x *execution, world *servers.Clients) error {
 	if id := x.served.attempt.Resumes; id != "" {
 		dir, err := c.stateDir()
 		if err != nil {
@@ -121,7 +98,11 @@ func (c *command) prepare(ctx context.Context, x *execution, world *engine.World
 		if err != nil {
 			return err
 		}
-		c.pinned, c.pinnedFile, x.resumes = run.Sources(), run.File, run
+		sources, err := dir.Sources(run)
+		if err != nil {
+			return err
+		}
+		x.from, x.resumes = only(reload.Files(sources), run.File), run
 		if err := sameServers(ctx, world, run); err != nil {
 			return err
 		}
@@ -134,7 +115,8 @@ func (c *command) prepare(ctx context.Context, x *execution, world *engine.World
 		return failure.Wrap(failure.Invalid, err, "the plan")
 	}
 	if x.resumes == nil { // what the plan rests on is, by now, what the run made of it
-		if err := c.fresh(ctx, p, x.opts.Params); err != nil {
+		s := &stage{runner: c.runner, name: p.Recipe.Name, params: x.opts.Params, from: x.from}
+		if err := s.fresh(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -142,9 +124,9 @@ func (c *command) prepare(ctx context.Context, x *execution, world *engine.World
 	return nil
 }
 
-// workRehearsal rehearses, and prints the plan and how the rehearsal ended.
-func (c *command) workRehearsal(ctx context.Context, w *work) error {
-	s := &stage{command: c, name: w.Recipe, params: w.Params}
+// rehearse rehearses, and prints the plan and how the rehearsal ended.
+func (c *workerCmd) rehearse(ctx context.Context, w *work) error {
+	s := &stage{runner: c.runner, name: w.Recipe, params: w.Params, from: only(w.Files, w.File)}
 	defer s.close()
 	if err := s.open(ctx, w.Rehearse); err != nil {
 		return err
@@ -161,7 +143,7 @@ func (c *command) workRehearsal(ctx context.Context, w *work) error {
 	return err
 }
 
-// served is the request that a worker's run is for. A nil one is that of a run
+// served is the request that a worker's run is for. A nil one belongs to a run
 // which someone started by hand.
 type served struct {
 	file    *os.File
@@ -170,7 +152,7 @@ type served struct {
 }
 
 // requestFile is the descriptor of the request's file in a worker. It is locked,
-// and its end is how a server knows that of the worker.
+// and when its lock is released, the server knows the worker has exited.
 const requestFile = 3
 
 func takeRequest(a queue.Attempt) (*served, error) {
@@ -178,7 +160,7 @@ func takeRequest(a queue.Attempt) (*served, error) {
 	f := os.NewFile(requestFile, "request")
 	r, _, err := queue.Read(f)
 	if err != nil {
-		return nil, failure.Wrap(failure.Usage, err, "read the request").WithHint("mepc-run serve starts workers; nobody else does")
+		return nil, failure.Wrap(failure.Usage, err, "read the request").WithHint("this command is started by mepc-run serve only")
 	}
 	return &served{f, r, a}, nil
 }
@@ -207,11 +189,6 @@ func (s *served) begun(id string) error {
 	return queue.Begun(s.file, id)
 }
 
-// printed is a line that the recipe printed.
-func printed(line string) runtime.Event {
-	return runtime.Event{Type: effect.LogLine, Time: clock.Wall{}.Now(), Log: &effect.Log{Level: "print", Text: line}}
-}
-
 // limit bounds this process, before it loads a recipe. The context ends when the
 // time for computing is over; some more is left for the undoing.
 //
@@ -219,35 +196,36 @@ func printed(line string) runtime.Event {
 // sandbox, which ends the run with an error; the collector's effort, by the soft
 // limit; and, should both fail, the process's data, by the kernel. The address
 // space cannot be: Go reserves far more of it than it uses.
-func (s *settings) limit(ctx context.Context) (context.Context, func(), error) {
+func (b *bounds) limit(ctx context.Context, grace time.Duration) (context.Context, func(), error) {
 	ctx, end := context.WithCancelCause(ctx)
 	spent := make(chan os.Signal, 1)
 	stop := func() { signal.Stop(spent); end(nil) }
-	for what, n := range map[int]uint64{syscall.RLIMIT_CORE: 0, syscall.RLIMIT_DATA: s.Memory, syscall.RLIMIT_CPU: uint64(s.CPU.Seconds())} {
+	for what, n := range map[int]uint64{syscall.RLIMIT_CORE: 0, syscall.RLIMIT_DATA: b.Memory, syscall.RLIMIT_CPU: uint64(b.CPU.Seconds())} {
 		if n == 0 && what != syscall.RLIMIT_CORE {
 			continue
 		}
 		l := syscall.Rlimit{Cur: n, Max: n}
 		if what == syscall.RLIMIT_CPU {
-			l.Max += uint64(max(s.Grace.Seconds(), 1))
+			l.Max += uint64(max(grace.Seconds(), 1))
 		}
 		if err := syscall.Setrlimit(what, &l); err != nil {
 			return ctx, stop, failure.Wrap(failure.Internal, err, "limit the worker")
 		}
 	}
-	if s.Memory > 0 {
-		debug.SetMemoryLimit(int64(min(s.Memory/4*3, math.MaxInt64)))
+	if b.Memory > 0 {
+		debug.SetMemoryLimit(int64(min(b.Memory/4*3, math.MaxInt64)))
 	}
 	// When memory is short, the kernel is to take this process, and not the server.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0)
 	signal.Notify(spent, syscall.SIGXCPU)
-	go func() {
+	failure.Go(func() error {
 		select {
 		case <-spent:
-			end(failure.New(failure.Limit, "the run computed for more than %s", s.CPU))
+			end(failure.New(failure.Limit, "the run computed for more than %s", b.CPU))
 		case <-ctx.Done():
 		}
-	}()
+		return nil
+	})
 	return ctx, stop, nil
 }
 
@@ -257,13 +235,34 @@ type worker struct {
 	said *os.File // its standard error, in a file without a name
 }
 
-// maxSaid is how much is kept of what a worker says.
+// maxSaid limits how much of a worker's output is kept.
 const maxSaid = 8 << 10
 
-// startWorker starts this program again as a worker, as it is now: also when its
-// file was replaced by a newer one. A nil request is for a rehearsal.
-func startWorker(w *work, request *os.File, stdout io.Writer) (*worker, error) {
-	told, err := json.Marshal(w)
+// maxSaying limits a worker's output. It goes to a file, so that it can end
+// after its server did.
+const maxSaying = 1 << 20
+
+// firstOf passes on the first bytes, up to a limit, and drops the rest.
+type firstOf struct {
+	io.Writer
+	left int
+}
+
+// Write implements io.Writer.
+func (w *firstOf) Write(p []byte) (int, error) {
+	pass := p[:min(len(p), w.left)]
+	w.left -= len(pass)
+	if _, err := w.Writer.Write(pass); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// startChild starts this program again, as it is now: also when its file was replaced
+// by a newer one. It is told what to do on its standard input; one that is not told all
+// of it does nothing. A nil request is for a process that runs none.
+func startChild(command string, told any, request *os.File, stdout io.Writer) (*worker, error) {
+	data, err := json.Marshal(told)
 	if err != nil {
 		return nil, err
 	}
@@ -272,28 +271,17 @@ func startWorker(w *work, request *os.File, stdout io.Writer) (*worker, error) {
 		return nil, err
 	}
 	_ = os.Remove(said.Name())
-	in, out, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, said.Close())
-	}
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{os.Args[0], "worker"}, Stdin: in, Stdout: stdout, Stderr: said,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		Path: "/proc/self/exe", Args: []string{os.Args[0], command}, Stdin: bytes.NewReader(data), Stdout: stdout, Stderr: said,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true}, WaitDelay: time.Second,
 	}
 	if request != nil {
 		cmd.ExtraFiles = []*os.File{request}
 	}
-	err = cmd.Start()
-	_ = in.Close() // the child has it
-	if err != nil {
-		return nil, errors.Join(failure.Wrap(failure.Unavailable, err, "start a worker"), out.Close(), said.Close())
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(failure.Wrap(failure.Unavailable, err, "start a worker"), said.Close())
 	}
-	p := &worker{cmd, said}
-	// A worker that is not told all of it does nothing.
-	if _, err := out.Write(told); err != nil {
-		return nil, errors.Join(err, out.Close(), p.Kill(), cmd.Wait(), said.Close())
-	}
-	return p, out.Close()
+	return &worker{cmd, said}, nil
 }
 
 // Wait implements queue.Process.
@@ -309,6 +297,8 @@ func (w *worker) Wait() string {
 		return strings.TrimSpace(string(text))
 	case errors.As(err, &exit):
 		return fmt.Sprintf("its process ended: %s", exit)
+	case err != nil:
+		return err.Error()
 	}
 	return ""
 }

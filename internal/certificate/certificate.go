@@ -12,7 +12,7 @@ import (
 	"github.com/mepc/mepc-run/internal/clock"
 )
 
-// checkEvery is how often, at most, the files are looked at.
+// checkEvery is the shortest interval between two looks at the files.
 const checkEvery = time.Second
 
 // Certificate is a key pair from files, read again at a handshake when a file has
@@ -35,7 +35,7 @@ type stamp struct {
 	certSize, keySize int64
 }
 
-// Read reads the files. log is told when they are read again, or cannot be.
+// Read reads the files. log gets a line when they are reloaded, or cannot be.
 func Read(certFile, keyFile string, clk clock.Clock, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, clock: clk, log: log}
 	var err error
@@ -49,18 +49,18 @@ func Read(certFile, keyFile string, clk clock.Clock, log *slog.Logger) (*Certifi
 	return c, nil
 }
 
-// Config returns that of a server with the certificate.
+// Config returns the configuration of a server with the certificate.
 func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current(), nil
+			return c.Current(), nil
 		},
 	}
 }
 
-// current returns the pair to use now.
-func (c *Certificate) current() *tls.Certificate {
+// Current returns the pair to use now.
+func (c *Certificate) Current() *tls.Certificate {
 	now := c.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *Certificate) current() *tls.Certificate {
 	switch {
 	case err == nil:
 		c.stamp, c.said = s, ""
-		c.log.Info("TLS certificate read again", "file", c.certFile)
+		c.log.Info("TLS certificate reloaded", "file", c.certFile)
 	case c.said != err.Error():
 		// Half of a pair is normal for a moment while it is being replaced; it is
 		// tried again at the next look.

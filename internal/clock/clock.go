@@ -5,16 +5,25 @@ package clock
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
-// Clock tells the time and waits. Both methods are safe for concurrent use.
+// Clock tells the time and waits. Its methods are safe for concurrent use.
 type Clock interface {
 	// Now returns the current time.
 	Now() time.Time
 	// Sleep waits for d, or until ctx ends, whose cause it then returns. A d of
 	// zero or less returns at once.
 	Sleep(ctx context.Context, d time.Duration) error
+	// WithTimeout is context.WithTimeoutCause on this clock: the context ends, with
+	// cause, when d has passed here. A nil cause is context.DeadlineExceeded.
+	WithTimeout(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc)
+}
+
+// TimedOut reports whether ctx ended because its time was up, on whichever clock.
+func TimedOut(ctx context.Context) bool {
+	return ctx.Err() != nil && (errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(context.Cause(ctx), context.DeadlineExceeded))
 }
 
 // Wall is the machine's own clock.
@@ -22,6 +31,11 @@ type Wall struct{}
 
 // Now returns time.Now.
 func (Wall) Now() time.Time { return time.Now() }
+
+// WithTimeout is context.WithTimeoutCause.
+func (Wall) WithTimeout(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, cause)
+}
 
 // Sleep waits on a timer.
 func (Wall) Sleep(ctx context.Context, d time.Duration) error {

@@ -34,10 +34,14 @@ func (v *Virtual) Now() time.Time {
 
 // Sleep lets d pass. With a Sleeper in ctx it leaves that to the Sleeper.
 // Without one it fires the events that are due within d and then stands at
-// now+d. An ended ctx returns its cause at once and no time passes.
+// now+d. An ended ctx returns its cause at once and no time passes; nor does any
+// pass after the end of a WithTimeout.
 func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if at, ok := v.deadline(ctx); ok {
+		d = min(d, at.Sub(v.Now()))
 	}
 	if d <= 0 {
 		return nil
@@ -51,6 +55,46 @@ func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	return nil
 }
+
+// WithTimeout returns a context that ends when d has passed on the clock, and not
+// before: no other clock knows of it. Its cause is an error that is both cause and
+// context.DeadlineExceeded.
+func (v *Virtual) WithTimeout(ctx context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	if cause == nil {
+		cause = context.DeadlineExceeded
+	}
+	outer, bounded := v.deadline(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	at := v.Now().Add(d)
+	if d <= 0 {
+		end(&expired{cause})
+		return ctx, func() {}
+	}
+	remove := v.At(at, func() { end(&expired{cause}) })
+	if !bounded || at.Before(outer) {
+		ctx = context.WithValue(ctx, deadlineKey{v}, at)
+	}
+	return ctx, func() {
+		remove()
+		end(nil)
+	}
+}
+
+// deadlineKey is the context key of the earliest deadline that v set.
+type deadlineKey struct{ v *Virtual }
+
+func (v *Virtual) deadline(ctx context.Context) (at time.Time, bounded bool) {
+	at, bounded = ctx.Value(deadlineKey{v}).(time.Time)
+	return at, bounded
+}
+
+// expired is the cause of a context whose time is up.
+type expired struct{ cause error }
+
+func (e *expired) Error() string { return e.cause.Error() }
+
+// Unwrap makes errors.Is find both.
+func (e *expired) Unwrap() []error { return []error{e.cause, context.DeadlineExceeded} }
 
 // Advance fires the events due within d, in order, and then stands at now+d.
 func (v *Virtual) Advance(d time.Duration) {
@@ -113,7 +157,7 @@ func (v *Virtual) After(d time.Duration, f func()) (cancel func()) {
 	return v.At(v.Now().Add(d), f)
 }
 
-// Sleeper is who sleeps in place of a branch.
+// Sleeper sleeps in place of a branch.
 type Sleeper interface {
 	// SleepVirtual returns when d has passed on v, or when ctx ended, whose
 	// cause it then returns.

@@ -27,7 +27,9 @@ var engineChecks = []check[*Engine]{
 		}
 		return good("Docker %s", e.Version)
 	}},
-	{"API", func(e *Engine) *verdict { return good("%s to %s; the newest that both know is used", e.MinAPI, e.API) }},
+	{"API", func(e *Engine) *verdict {
+		return good("%s to %s; the newest that both support is used", e.MinAPI, e.API)
+	}},
 	{"live-restore", func(e *Engine) *verdict {
 		if e.LiveRestore {
 			return good("on: containers outlive a restart of the engine")
@@ -44,10 +46,10 @@ var engineChecks = []check[*Engine]{
 	}},
 	{"disk", func(e *Engine) *verdict {
 		if e.Disk == nil {
-			return bad(Skipped, "look on its machine: df -h; docker system df", "not to be seen from here")
+			return bad(Skipped, "check on its machine: df -h; docker system df", "cannot be seen from here")
 		}
 		free, share := units.BytesSize(float64(e.Disk.Free)), 100*float64(e.Disk.Free)/float64(max(e.Disk.Total, 1))
-		const fix = "mepc-run prune removes old releases; docker system df shows what takes the room"
+		const fix = "mepc-run prune removes old releases; docker system df shows what uses the space"
 		switch {
 		case e.Disk.Free < 512<<20:
 			return bad(Problem, fix, "%s are free in %s: an image may not fit", free, e.Disk.Path)
@@ -80,23 +82,23 @@ var redisChecks = []check[*Redis]{
 	}},
 	{"role", func(r *Redis) *verdict {
 		if r.Info["role"] == "slave" {
-			return bad(Problem, "name the primary, "+r.Info["master_host"]+":"+r.Info["master_port"]+", or the sentinels", "it is a replica, and takes no writes")
+			return bad(Problem, "name the primary, "+r.Info["master_host"]+":"+r.Info["master_port"]+", or the sentinels", "it is a replica and accepts no writes")
 		}
 		return nil
 	}},
 	{"persistence", func(r *Redis) *verdict {
 		switch {
 		case r.Info["loading"] == "1":
-			return bad(Warning, "wait until it has", "it is still loading its data")
+			return bad(Warning, "wait until it is done", "it is still loading its data")
 		case r.Info["aof_enabled"] == "1" && r.Info["aof_last_write_status"] == "err",
 			r.Info["rdb_last_bgsave_status"] == "err":
-			return bad(Problem, "see its log: is the disk full, the directory writable?", "its last write to disk failed: routing lists would not survive a restart")
+			return bad(Problem, "see its log: is the disk full? is the directory writable?", "its last write to disk failed: routing lists would not survive a restart")
 		case r.Info["aof_enabled"] == "1":
 			return good("append-only file")
 		case r.Config["save"] == "" && r.has("save"):
 			return bad(Warning, "appendonly yes in redis.conf; now: redis-cli config set appendonly yes", "off: after a restart every routing list is gone")
 		}
-		return bad(Warning, "appendonly yes in redis.conf; now: redis-cli config set appendonly yes", "snapshots only: a crash takes the switches since the last one back")
+		return bad(Warning, "appendonly yes in redis.conf; now: redis-cli config set appendonly yes", "snapshots only: a crash reverts the switches since the last one")
 	}},
 	{"eviction", func(r *Redis) *verdict {
 		policy := r.Info["maxmemory_policy"]
@@ -134,6 +136,6 @@ var routerChecks = []check[*Router]{
 		if r.Err != nil {
 			return unreachable(r.Err, "is it running, and the URL right? curl -i "+r.URL)
 		}
-		return good("it answers (status %d to a host that nobody has)", r.Status)
+		return good("it answers (status %d for an unknown host)", r.Status)
 	}},
 }

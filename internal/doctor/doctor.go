@@ -1,5 +1,5 @@
 // Package doctor looks at the servers that recipes use and says what of them will
-// make trouble, and how to mend it. It only reads. Look gathers facts, Examine
+// make trouble, and how to fix it. It only reads. Look gathers facts, Examine
 // judges them by a table of checks; a server that cannot be reached is a fact, too.
 package doctor
 
@@ -22,7 +22,7 @@ const (
 
 func (l Level) String() string { return [...]string{"ok", "skipped", "warning", "problem"}[l] }
 
-// Finding is what one check found.
+// Finding is the result of one check.
 type Finding struct {
 	Server  string // such as "engine unix:///var/run/docker.sock"
 	Check   string
@@ -31,14 +31,14 @@ type Finding struct {
 	Fix     string // what to do, when something is to be done
 }
 
-// Facts is what is known of the servers.
+// Facts holds what is known about the servers.
 type Facts struct {
 	Engine  Engine
 	Redis   Redis
 	Routers []Router
 }
 
-// Engine is what is known of an engine.
+// Engine holds what is known about an engine.
 type Engine struct {
 	Name          string
 	Err           error // why nothing is known
@@ -47,7 +47,7 @@ type Engine struct {
 	LiveRestore   bool
 	Skew          time.Duration // its clock ahead of ours
 	SkewKnown     bool
-	Disk          *Disk // nil: not to be seen from here
+	Disk          *Disk // nil: cannot be seen from here
 	NotRestarting []string
 }
 
@@ -57,7 +57,7 @@ type Disk struct {
 	Free, Total uint64
 }
 
-// Redis is what is known of a Redis.
+// Redis holds what is known about a Redis.
 type Redis struct {
 	Name     string
 	Err      error
@@ -68,7 +68,7 @@ type Redis struct {
 	hasClock bool
 }
 
-// Router is what is known of a router.
+// Router holds what is known about a router.
 type Router struct {
 	URL    string
 	Err    error
@@ -99,7 +99,7 @@ func Examine(f *Facts) []Finding {
 	all := apply("engine "+f.Engine.Name, &f.Engine, engineChecks)
 	all = append(all, apply("redis "+f.Redis.Name, &f.Redis, redisChecks)...)
 	if len(f.Routers) == 0 {
-		all = append(all, Finding{"router", "named", Skipped, "none is named: recipes do not confirm a switch", "--router http://127.0.0.1:8080, or MEPC_ROUTER"})
+		all = append(all, Finding{"router", "named", Skipped, "none given: recipes do not confirm a switch", "--router http://127.0.0.1:8080, or MEPC_ROUTER"})
 	}
 	for i := range f.Routers {
 		all = append(all, apply("router "+f.Routers[i].URL, &f.Routers[i], routerChecks)...)
@@ -134,7 +134,7 @@ func Worst(all []Finding) Level {
 
 // clockVerdict judges a difference of clocks.
 func clockVerdict(skew time.Duration) *verdict {
-	const fix = "keep its time by NTP: timedatectl set-ntp true"
+	const fix = "synchronize its clock by NTP: timedatectl set-ntp true"
 	off := skew.Abs().Round(time.Millisecond)
 	direction := "ahead of"
 	if skew < 0 {

@@ -13,13 +13,13 @@ import (
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/doctor"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/lab"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
-// healthy is what nothing is to be said about.
+// healthy is a state without findings.
 func healthy() *doctor.Facts {
 	return &doctor.Facts{
 		Engine: doctor.Engine{
@@ -91,7 +91,7 @@ func TestEachCheckSaysWhatIsWrongAndHowToMendIt(t *testing.T) {
 
 func look(ctx context.Context, docker, redis string, routers ...string) []doctor.Finding {
 	return doctor.Examine(doctor.Look(ctx, doctor.Options{
-		Servers: engine.Options{Docker: engine.DockerEndpoint{Host: docker}, Redis: redis}, Routers: routers, Clock: clock.Wall{},
+		Servers: servers.Options{Docker: servers.DockerEndpoint{Host: docker}, Redis: redis}, Routers: routers, Clock: clock.Wall{},
 		Disk: func(string) (uint64, uint64, error) { return 50 << 30, 100 << 30, nil },
 	}))
 }

@@ -14,25 +14,25 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Options says where to look.
 type Options struct {
-	Servers engine.Options
+	Servers servers.Options
 	Routers []string
 	Clock   clock.Clock
 	// Disk tells of the room at a path of this machine.
 	Disk func(path string) (free, total uint64, err error)
 }
 
-// patience is how long each server may take to answer.
+// patience limits the time each server may take to answer.
 const patience = 10 * time.Second
 
 // Look asks the servers.
 func Look(ctx context.Context, opts Options) *Facts {
-	world := engine.ReadOnly(opts.Servers)
+	world := servers.ReadOnly(opts.Servers)
 	defer world.Close()
 	f := &Facts{Engine: lookEngine(ctx, world, opts), Redis: lookRedis(ctx, world, opts)}
 	for _, router := range opts.Routers {
@@ -45,16 +45,16 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, patience, failure.New(failure.Timeout, "no answer within %s", patience))
 }
 
-func lookEngine(ctx context.Context, world *engine.World, opts Options) Engine {
+func lookEngine(ctx context.Context, world *servers.Clients, opts Options) Engine {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	e := Engine{Name: world.DockerName(engine.DockerEndpoint{})}
-	cli, name, err := world.Docker(ctx, engine.DockerEndpoint{})
+	e := Engine{Name: world.DockerName(servers.DockerEndpoint{})}
+	cli, name, err := world.Docker(ctx, servers.DockerEndpoint{})
 	if err != nil {
 		e.Err = err
 		return e
 	}
-	x := &engine.Exchange{Endpoint: name}
+	x := &servers.Exchange{Endpoint: name}
 	watched := x.Watch(ctx)
 	e.Name = name
 	if err := e.ask(watched, cli, opts); err != nil {
@@ -88,7 +88,7 @@ func (e *Engine) ask(ctx context.Context, cli *client.Client, opts Options) erro
 }
 
 // skew compares a server's time with ours, which was taken before and after. What
-// the answer took is no difference.
+// the answer took does not count.
 func skew(theirs, before, after time.Time) time.Duration {
 	switch {
 	case theirs.Before(before):
@@ -99,7 +99,7 @@ func skew(theirs, before, after time.Time) time.Duration {
 	return 0
 }
 
-// maxContainers is how many containers are looked at one by one.
+// maxContainers is the number of containers inspected one by one.
 const maxContainers = 200
 
 func (e *Engine) askContainers(ctx context.Context, cli *client.Client) error {
@@ -121,7 +121,7 @@ func (e *Engine) askContainers(ctx context.Context, cli *client.Client) error {
 	return nil
 }
 
-func lookRedis(ctx context.Context, world *engine.World, opts Options) Redis {
+func lookRedis(ctx context.Context, world *servers.Clients, opts Options) Redis {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cli, name, err := world.Redis(ctx, "")
@@ -172,26 +172,26 @@ func hasKeys(ctx context.Context, cli redis.UniversalClient, pattern string) boo
 }
 
 func redisFailure(ctx context.Context, err error) error {
-	var dial *engine.DialError
+	var dial *servers.DialError
 	switch text := err.Error(); {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return context.Cause(ctx)
 	case errors.As(err, &dial):
 		return failure.New(failure.Unavailable, "%s", dial)
 	case strings.HasPrefix(text, "NOAUTH"), strings.HasPrefix(text, "WRONGPASS"), strings.Contains(text, "invalid password"):
-		return failure.New(failure.Auth, "%s", text).WithHint("give user and password in the URL: redis://user:password@host:6379")
+		return failure.New(failure.Auth, "%s", text).WithHint("put user and password in the URL: redis://user:password@host:6379")
 	case strings.HasPrefix(text, "NOPERM"):
 		return failure.New(failure.Auth, "%s", text).WithHint("the user needs INFO, TIME, SCAN and the routing keys")
 	}
 	return failure.New(failure.Unavailable, "%s", err)
 }
 
-// lookRouter asks for a host that nobody has: any answer will do.
+// lookRouter asks for an unknown host: any answer will do.
 func lookRouter(ctx context.Context, router string) Router {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	r := Router{URL: router}
-	world := engine.Live(engine.Options{})
+	world := servers.Live(servers.Options{})
 	defer world.Close()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, router, nil)
 	if err != nil {
@@ -199,7 +199,7 @@ func lookRouter(ctx context.Context, router string) Router {
 		return r
 	}
 	req.Host = "mepc-doctor.invalid"
-	wire := world.Transport()
+	wire := world.NewTransport()
 	defer wire.CloseIdleConnections()
 	resp, err := wire.RoundTrip(req)
 	if err != nil {

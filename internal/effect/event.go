@@ -1,6 +1,10 @@
 package effect
 
-import "time"
+import (
+	"time"
+
+	"github.com/mepc/mepc-run/internal/failure"
+)
 
 // Event is one thing that happened in a run. Exactly one of the pointers that
 // belong to its Type is set.
@@ -14,6 +18,52 @@ type Event struct {
 	Step     *Step         // StepStart, StepEnd
 	Log      *Log          // LogLine
 	Undo     *Compensation // Deferred, Withdrawn, Undone
+}
+
+// render puts the text of an error in the place of a type that is not ours: its
+// methods could wait for, or call, what waits for the gate. A panic in them is returned.
+func (ev *Event) render() (bug error) {
+	text := func(err error) error {
+		var s spoken
+		if bug = failure.Protect(func() error { s = spoken{err.Error(), failure.As(err)}; return nil }); bug != nil {
+			return bug
+		}
+		return s
+	}
+	foreign := func(err error) bool {
+		_, ours := err.(*failure.Error) //nolint:errorlint // one within may be wrapped by another type
+		return err != nil && !ours
+	}
+	switch {
+	case ev.Result != nil && foreign(ev.Result.Err):
+		r := *ev.Result
+		r.Err = text(r.Err)
+		ev.Result = &r
+	case ev.Step != nil && foreign(ev.Step.Err):
+		s := *ev.Step
+		s.Err = text(s.Err)
+		ev.Step = &s
+	case ev.Undo != nil && foreign(ev.Undo.Err):
+		u := *ev.Undo
+		u.Err = text(u.Err)
+		ev.Undo = &u
+	}
+	return bug
+}
+
+// spoken is an error of another type, as text.
+type spoken struct {
+	text string
+	ours *failure.Error
+}
+
+func (s spoken) Error() string { return s.text }
+
+func (s spoken) Unwrap() error {
+	if s.ours == nil {
+		return nil
+	}
+	return s.ours
 }
 
 // EventType says what happened.
@@ -32,7 +82,7 @@ const (
 	Undone     EventType = "undone"    // it was run
 )
 
-// Progress is how far a streaming call has come.
+// Progress reports how far a streaming call has got.
 type Progress struct {
 	Text    string // what it is doing now, such as "Step 2/4 : COPY app /app"
 	Current int64  // bytes done
@@ -59,7 +109,7 @@ type Log struct {
 	Branch string   `json:"branch,omitempty"`
 }
 
-// Compensation is what a recipe registered to undo something.
+// Compensation is a function that a recipe registered to undo something.
 type Compensation struct {
 	Number int    `json:"number"` // its place among the run's, from 1
 	Name   string `json:"name"`

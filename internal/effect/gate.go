@@ -16,7 +16,7 @@ type Guard interface {
 	Allow(ctx context.Context, op *Op) error
 }
 
-// Gate is where a run's calls pass. It numbers them, shows them to its guards
+// Gate is the point that all calls of a run pass. It numbers them, shows them to its guards
 // and sinks, bounds them in time, and decides what an error means: refused, or
 // not known. It is safe for concurrent use.
 type Gate struct {
@@ -28,6 +28,7 @@ type Gate struct {
 	labels  map[string]string
 	seq     int
 	changed int
+	bug     error // the first panic of a sink
 }
 
 // NewGate returns a gate that stamps events with clk.
@@ -55,14 +56,30 @@ func (g *Gate) SetLabel(name, value string) {
 }
 
 // Emit shows ev to the sinks, stamped with the time. Steps and log lines come
-// this way; calls are emitted by Do.
+// this way; calls are emitted by Do. What is wrong with one sink keeps nothing from
+// the others: see Bug.
 func (g *Gate) Emit(ev Event) {
 	ev.Time = g.clock.Now()
+	bug := ev.render()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, s := range g.sinks {
-		s.Event(ev)
+	if g.bug == nil {
+		g.bug = bug
 	}
+	for _, s := range g.sinks {
+		err := failure.Protect(func() error { s.Event(ev); return nil })
+		if g.bug == nil {
+			g.bug = err
+		}
+	}
+}
+
+// Bug returns the first panic of a sink, or nil. From then on only what undoes a run
+// passes.
+func (g *Gate) Bug() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.bug
 }
 
 // Effects returns how many calls changed, or may have changed, the world.
@@ -113,8 +130,11 @@ func (g *Gate) allow(ctx context.Context, op *Op) error {
 		return context.Cause(ctx)
 	}
 	g.mu.Lock()
-	guards := g.guards
+	guards, bug := g.guards, g.bug
 	g.mu.Unlock()
+	if bug != nil && !Undoing(ctx) {
+		return bug
+	}
 	for _, guard := range guards {
 		if err := guard.Allow(ctx, op); err != nil {
 			return err
@@ -123,7 +143,7 @@ func (g *Gate) allow(ctx context.Context, op *Op) error {
 	return nil
 }
 
-// track is what the gate knows of one call under way.
+// track is the gate's record of one call under way.
 type track struct {
 	gate   *Gate
 	op     *Op
@@ -137,7 +157,11 @@ func (t *track) run(ctx context.Context, call func(context.Context) error) error
 	callCtx := context.WithValue(ctx, trackKey{}, t)
 	if t.op.Timeout > 0 {
 		var cancel context.CancelFunc
-		callCtx, cancel = context.WithTimeoutCause(callCtx, t.op.Timeout,
+		clk := t.op.Clock
+		if clk == nil {
+			clk = t.gate.clock
+		}
+		callCtx, cancel = clk.WithTimeout(callCtx, t.op.Timeout,
 			failure.New(failure.Timeout, "no answer within %s", t.op.Timeout))
 		defer cancel()
 	}
@@ -151,7 +175,13 @@ func (t *track) run(ctx context.Context, call func(context.Context) error) error
 		}
 	}
 	t.result.Outcome = Refused
-	if t.op.Class.Mutates() && lostReply(err) {
+	if !t.op.Class.Mutates() {
+		return err
+	}
+	if failure.As(err) == nil { // it has no kind: nobody says that nothing was done
+		err = failure.Wrap(failure.Unknown, err, "it may have taken effect")
+	}
+	if lostReply(err) {
 		t.result.Outcome = Unknown
 	}
 	return err
@@ -183,7 +213,7 @@ func Report(ctx context.Context, p Progress) {
 	}
 }
 
-// Note says in a few words what came of the call under ctx.
+// Note describes in a few words the result of the call under ctx.
 func Note(ctx context.Context, summary string) {
 	if t, ok := ctx.Value(trackKey{}).(*track); ok {
 		t.result.Summary = summary
@@ -212,7 +242,7 @@ func Labels(ctx context.Context) map[string]string {
 
 type undoKey struct{}
 
-// Undo marks the context of what takes back a failed run's doings.
+// Undo marks the context of undo steps of a failed run.
 func Undo(ctx context.Context) context.Context { return context.WithValue(ctx, undoKey{}, true) }
 
 // Undoing reports whether ctx is one of Undo.

@@ -3,6 +3,7 @@ package effect_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,7 +46,7 @@ func TestOutcomeFollowsFromTheErrorAndTheClass(t *testing.T) {
 		"a write that timed out":       {effect.Write, func(context.Context) error { return failure.New(failure.Timeout, "slow") }, effect.Unknown},
 		"a read that timed out":        {effect.Read, func(context.Context) error { return failure.New(failure.Timeout, "slow") }, effect.Refused},
 		"a write that never was sent":  {effect.Write, func(context.Context) error { return failure.New(failure.Unavailable, "refused") }, effect.Refused},
-		"an error of no kind, a write": {effect.Write, func(context.Context) error { return errors.New("x") }, effect.Refused},
+		"an error of no kind, a write": {effect.Write, func(context.Context) error { return errors.New("x") }, effect.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := &recorder{}
@@ -133,5 +134,39 @@ func TestEventsComeInOrderWithProgressAndSummary(t *testing.T) {
 	}
 	if got := rec.events[1].Op.Seq; got != 1 {
 		t.Errorf("seq = %d", got)
+	}
+}
+
+// asking is an error whose text asks the gate.
+type asking struct{ of *effect.Gate }
+
+func (a asking) Error() string { return fmt.Sprintf("after %d calls", a.of.Calls()) }
+
+// reading is a sink that reads what errors say.
+type reading struct{ said []string }
+
+func (r *reading) Event(ev effect.Event) {
+	if ev.Type == effect.OpEnd {
+		r.said = append(r.said, ev.Result.Err.Error())
+	}
+}
+
+func TestTheTextOfAForeignErrorIsAskedForOutsideOfTheLock(t *testing.T) {
+	sink := &reading{}
+	g := effect.NewGate(clock.Wall{}, nil, sink)
+	done := make(chan error, 1)
+	go func() {
+		done <- g.Do(t.Context(), &effect.Op{Name: "docker.ps", Class: effect.Read}, func(context.Context) error { return asking{g} })
+	}()
+	select {
+	case err := <-done:
+		if err != (asking{g}) { //nolint:errorlint // the very one
+			t.Errorf("the recipe gets %#v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the gate waits for itself")
+	}
+	if diff := cmp.Diff([]string{"after 1 calls"}, sink.said); diff != "" {
+		t.Error(diff)
 	}
 }

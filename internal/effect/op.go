@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mepc/mepc-run/internal/clock"
 )
 
 // Class says what a call can do to the world.
@@ -32,7 +34,7 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 func (c *Class) UnmarshalText(text []byte) error {
 	i := slices.Index(classNames[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("%q is no class of effects", text)
+		return fmt.Errorf("%q is not a class of effects", text)
 	}
 	*c = Class(i)
 	return nil
@@ -50,8 +52,9 @@ type Op struct {
 	Scope    []string  `json:"scope,omitempty"`  // the steps around it, outermost first
 	Branch   string    `json:"branch,omitempty"` // the parallel branch, such as "2" or "2.1"
 	Start    time.Time `json:"start"`            // set by the gate
-	// Timeout bounds the call; zero leaves it to the context.
+	// Timeout bounds the call, on Clock; zero leaves it to the context.
 	Timeout time.Duration `json:"-"`
+	Clock   clock.Clock   `json:"-"` // the server's; nil: the gate's
 }
 
 // Arg is one argument as people may see it: secrets are already redacted.
@@ -65,7 +68,7 @@ type Arg struct {
 // Mutates reports whether the class may change the world.
 func (c Class) Mutates() bool { return c >= Write }
 
-// Outcome is how a call ended.
+// Outcome says how a call ended.
 type Outcome string
 
 // The outcomes.
@@ -76,11 +79,11 @@ const (
 	Unknown   Outcome = "unknown"   // it may have been done: the answer was lost
 )
 
-// Result is how an Op ended.
+// Result says how an Op ended.
 type Result struct {
 	Outcome  Outcome       `json:"outcome"`
 	Duration time.Duration `json:"duration"`
-	Summary  string        `json:"summary,omitempty"` // what came of it, such as "10 B in 2 layers"
+	Summary  string        `json:"summary,omitempty"` // its result, such as "10 B in 2 layers"
 	Err      error         `json:"-"`
 }
 

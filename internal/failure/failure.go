@@ -6,6 +6,8 @@ package failure
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Kind classifies an error. A recipe reads it as err.kind, the process turns it
@@ -35,7 +37,7 @@ const (
 	Internal    Kind = "internal"         // a bug in mepc-run
 )
 
-// info is what the process and the documentation know of a kind.
+// info describes a kind for the process and the documentation.
 type info struct {
 	kind Kind
 	exit int
@@ -61,7 +63,7 @@ var table = [...]info{
 	{Denied, 22, "a guard or the operator's configuration refuses it"},
 	{Limit, 23, "the recipe ran past a budget"},
 	{NotModelled, 24, "a rehearsal came to a call that its simulated world does not know"},
-	{Journal, 25, "the run's journal cannot be written: nothing more is done"},
+	{Journal, 25, "the run's journal cannot be written: nothing more is done; or a journal cannot be read"},
 	{Internal, 70, "a bug in mepc-run"},
 	{Cancelled, 130, "interrupted by Ctrl-C or SIGTERM"},
 }
@@ -78,13 +80,15 @@ type Error struct {
 	Where     string   // recipe.lua:12
 	Excerpt   string   // the recipe's lines around Where
 	Trace     []string // the Lua call stack, innermost first, such as "lib/health.lua:9: in wait"
+	Library   []string // the files in Trace that are the library's, which its reader did not write
 	Retryable bool     // trying the same call again may work and can do no harm
 	Details   string   // further lines, such as the last lines of a container's log
+	Stack     string   // Go stacks, when it is a bug in mepc-run: for the report of it
 	Cause     error
 }
 
 // Error returns "op target: message", without position and hint: those are for
-// whoever renders the error.
+// the renderer of the error.
 func (e *Error) Error() string {
 	switch {
 	case e.Op != "" && e.Target != "":
@@ -106,6 +110,25 @@ func New(kind Kind, format string, args ...any) *Error {
 // Wrap returns an Error of kind whose message is the context and cause's text.
 func Wrap(kind Kind, cause error, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...) + ": " + cause.Error(), Cause: cause}
+}
+
+// Callers returns who called the line Where, innermost first. Lines of the library are
+// left out, unless all are asked for: then hidden says how many.
+func (e *Error) Callers(all bool) (lines []string, hidden int) {
+	lines = e.Trace
+	if len(lines) > 0 && e.Where != "" && strings.HasPrefix(lines[0]+":", e.Where+":") {
+		lines = lines[1:]
+	}
+	if all {
+		return lines, 0
+	}
+	own := slices.DeleteFunc(slices.Clone(lines), e.FromLibrary)
+	return own, len(lines) - len(own)
+}
+
+// FromLibrary reports whether line, such as "lib/health.lua:9: in wait", is the library's.
+func (e *Error) FromLibrary(line string) bool {
+	return slices.ContainsFunc(e.Library, func(file string) bool { return strings.HasPrefix(line, file+":") })
 }
 
 // WithHint sets what to do next and returns e.
@@ -160,4 +183,16 @@ func Kinds() []KindDoc {
 		out[i] = KindDoc{t.kind, t.exit, t.doc}
 	}
 	return out
+}
+
+// Innermost returns the error that all others wrap: what the system said, without the
+// name of the call.
+func Innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
 }

@@ -3,6 +3,7 @@ package failure_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/failure"
@@ -36,5 +37,27 @@ func TestErrorTextNamesTheCallAndItsTarget(t *testing.T) {
 	e.Op, e.Target = "docker.start", "app"
 	if got, want := e.Error(), "docker.start app: inspect: No such container: app"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestCallersLeaveTheLibraryOut(t *testing.T) {
+	trace := []string{"lib/a.lua:7: in start", "lib/a.lua:9", "lib/a.lua.lua:9", "deploy.lua:3: in again (2 times)", "deploy.lua:5"}
+	for _, c := range []struct {
+		where   string
+		library []string
+		all     bool
+		want    string
+		hidden  int
+	}{
+		{"lib/a.lua:7", []string{"lib/a.lua"}, false, "lib/a.lua.lua:9, deploy.lua:3: in again (2 times), deploy.lua:5", 1},
+		{"lib/a.lua:70", []string{"lib/a.lua"}, false, "lib/a.lua.lua:9, deploy.lua:3: in again (2 times), deploy.lua:5", 2},
+		{"lib/a.lua:7", []string{"lib/a.lua", "lib/a.lua.lua", "deploy.lua"}, false, "", 4},
+		{"lib/a.lua:7", []string{"lib/a.lua"}, true, strings.Join(trace[1:], ", "), 0},
+		{"", nil, false, strings.Join(trace, ", "), 0},
+	} {
+		e := &failure.Error{Where: c.where, Trace: trace, Library: c.library}
+		if lines, hidden := e.Callers(c.all); strings.Join(lines, ", ") != c.want || hidden != c.hidden {
+			t.Errorf("%+v: %q, %d", c, lines, hidden)
+		}
 	}
 }

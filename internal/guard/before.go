@@ -2,10 +2,12 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/mepc/mepc-run/internal/effect"
@@ -18,26 +20,34 @@ var changing = []string{
 	"docker.update", "docker.remove", disconnect,
 }
 
-// box returns the container that op is about to change, as it is now, and notes it;
-// nil when there is none, or the engine does not say: the call itself finds out.
-func (g *Guard) box(ctx context.Context, op *effect.Op) *container.InspectResponse {
+// container returns the container that op is about to change, as it is now, and notes it;
+// nil when there is none.
+func (g *Guard) container(ctx context.Context, op *effect.Op) (*container.InspectResponse, error) {
 	if !slices.Contains(changing, op.Name) {
-		return nil
+		return nil, nil
 	}
+	ctx, cancel := g.world.Clock().WithTimeout(ctx, answerTime, nil)
+	defer cancel()
 	cli, err := g.world.DockerNamed(ctx, op.Endpoint)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	name := op.Target
 	if op.Name == disconnect {
 		name = argument(op, "container")
 	}
 	c, err := cli.ContainerInspect(ctx, name)
-	if err != nil || c.ContainerJSONBase == nil || c.State == nil {
-		return nil
+	if cerrdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err == nil && (c.ContainerJSONBase == nil || c.State == nil) {
+		err = errors.New("the engine's answer has no state")
+	}
+	if err != nil {
+		return nil, err
 	}
 	g.note(journal.Was{Seq: op.Seq, Container: before(&c)})
-	return &c
+	return &c, nil
 }
 
 func (g *Guard) note(w journal.Was) {

@@ -11,15 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // lists refuses to leave a routing list without a backend that has one, and notes
 // what op is about to make of it: its commands are played through before they are
-// sent. A Redis that cannot be asked is left to them: they go to the same one, and
-// say it better.
+// sent.
 func (g *Guard) lists(ctx context.Context, op *effect.Op) error {
 	var keys []string
 	for _, a := range op.Args {
@@ -33,22 +32,20 @@ func (g *Guard) lists(ctx context.Context, op *effect.Op) error {
 		return nil
 	}
 	stores, err := g.world.Stores(ctx)
-	store := stores[op.Endpoint]
-	if err != nil || store == nil {
-		return nil
+	if err != nil {
+		return err
 	}
-	ctx, greeting := engine.WatchHandshake(ctx)
+	store := stores[op.Endpoint]
+	if store == nil {
+		return nil // no Redis: words that look like a key
+	}
 	for _, key := range keys {
-		list, err := store.LRange(ctx, key, 0, -1).Result()
+		list, err := g.list(ctx, store, op.Endpoint, key)
 		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			continue
 		}
-		if greeting.Underway() && timedOut(err) { // it took the time that there was
-			return failure.New(failure.Unavailable, "%s accepts connections but does not answer", op.Endpoint).
-				WithHint("is it hung, or loading, or does it want TLS (rediss://)? Nothing was sent")
-		}
 		if err != nil {
-			return nil
+			return err
 		}
 		left := list
 		for _, a := range op.Args {
@@ -62,6 +59,32 @@ func (g *Guard) lists(ctx context.Context, op *effect.Op) error {
 		g.changes(op.Endpoint, key)
 	}
 	return nil
+}
+
+// list reads the routing list in key.
+func (g *Guard) list(ctx context.Context, store redis.UniversalClient, endpoint, key string) ([]string, error) {
+	var list []string
+	tracked, greeting := servers.WatchHandshake(ctx)
+	err := g.trip(tracked, func(ctx context.Context) (err error) {
+		list, err = store.LRange(ctx, key, 0, -1).Result()
+		return err
+	})
+	switch {
+	case err == nil || redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return list, err
+	case greeting.Underway() && timedOut(err):
+		return nil, failure.New(failure.Unavailable, "%s accepts connections but does not answer", endpoint).
+			WithHint("is it hung or loading, or does it need TLS (rediss://)? Nothing was sent")
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case greeting.Underway() && g.explain(err, endpoint) == nil:
+		return nil, failure.New(failure.Unavailable, "%s closed the connection before it answered", endpoint).
+			WithHint("is it Redis, or does it need TLS (rediss://)? Nothing was sent")
+	}
+	if known := g.explain(err, endpoint); known != nil { // the command itself would say the same
+		return nil, known
+	}
+	return nil, unseen(ctx, EmptyList, err, "%s could not be read before the change", key)
 }
 
 func timedOut(err error) bool {

@@ -3,18 +3,16 @@ package guard
 import (
 	"context"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
-	"github.com/redis/go-redis/v9"
-
+	"github.com/mepc/mepc-run/internal/address"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/keys"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // harmless are the signals that processes take for something else than their end.
@@ -38,29 +36,67 @@ func ends(op *effect.Op) bool {
 
 const disconnect = "docker.network_disconnect"
 
-// lost returns c with the addresses and names alone by which it cannot be reached any
-// more after op; nil when it can by all.
-func lost(op *effect.Op, c *container.InspectResponse) *container.InspectResponse {
-	switch {
-	case c == nil || ends(op):
-		return c
-	case op.Name == "docker.rename": // its name
-		named := *c
-		named.NetworkSettings = &container.NetworkSettings{}
-		return &named
-	case op.Name == disconnect && c.NetworkSettings != nil: // its address in the network
-		left := *c
-		base := *c.ContainerJSONBase
-		base.Name, left.ContainerJSONBase = "", &base
-		left.NetworkSettings = &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{}}
-		for name, n := range c.NetworkSettings.Networks {
+// place is an address at which a container is reached.
+type place struct {
+	name      string
+	networks  map[string]*network.EndpointSettings
+	published []published
+	advertise string // where its published ports are said to be
+}
+
+type published struct{ ip, port string }
+
+func placeOf(c *container.InspectResponse) place {
+	p := place{name: c.Name}
+	if c.Config != nil {
+		p.advertise = c.Config.Labels[advertised]
+	}
+	if c.NetworkSettings == nil {
+		return p
+	}
+	p.networks = c.NetworkSettings.Networks
+	for _, bindings := range c.NetworkSettings.Ports {
+		for _, b := range bindings {
+			p.published = append(p.published, published{b.HostIP, b.HostPort})
+		}
+	}
+	return p
+}
+
+// listedPlace is placeOf of a list's entry.
+func listedPlace(c *container.Summary) place {
+	p := place{advertise: c.Labels[advertised]}
+	if len(c.Names) > 0 {
+		p.name = c.Names[0]
+	}
+	if c.NetworkSettings != nil {
+		p.networks = c.NetworkSettings.Networks
+	}
+	for _, b := range c.Ports {
+		if b.PublicPort != 0 {
+			p.published = append(p.published, published{b.IP, strconv.Itoa(int(b.PublicPort))})
+		}
+	}
+	return p
+}
+
+const advertised = "mepc.advertise"
+
+// lost returns what of p is gone after op: all of it, a name, an address.
+func lost(op *effect.Op, p place) place {
+	switch op.Name {
+	case "docker.rename":
+		return place{name: p.name}
+	case disconnect:
+		left := place{networks: map[string]*network.EndpointSettings{}}
+		for name, n := range p.networks {
 			if n != nil && (name == op.Target || n.NetworkID == op.Target) {
-				left.NetworkSettings.Networks[name] = n
+				left.networks[name] = n
 			}
 		}
-		return &left
+		return left
 	}
-	return nil
+	return p
 }
 
 func argument(op *effect.Op, name string) string {
@@ -72,22 +108,22 @@ func argument(op *effect.Op, name string) string {
 	return ""
 }
 
-// routed refuses the end of a container that answers at a backend of a list.
-func (g *Guard) routed(ctx context.Context, op *effect.Op, c *container.InspectResponse) error {
+// routed refuses op, after which nothing answers at gone, where a list leads there.
+func (g *Guard) routed(ctx context.Context, op *effect.Op, gone place) error {
 	stores, err := g.world.Stores(ctx)
 	if err != nil {
-		return err
+		return unseen(ctx, Routed, err, "cannot tell whether %s has traffic", op.Target)
 	}
 	var unread error
 	for name, store := range stores {
-		lists, err := routes(ctx, store)
+		lists, err := servers.Lists(ctx, store, prefix+"*", g.trip)
 		if err != nil {
-			unread = failure.Wrap(failure.Unavailable, err, "read the routing lists in %s", name)
+			unread = g.unread(ctx, Routed, err, name, "cannot tell whether %s has traffic: the routing lists in %s were not read", op.Target, name)
 		}
-		for host, backends := range lists {
-			for _, b := range backends {
-				if answers(c, b) {
-					return failure.New(failure.Denied, "%s has traffic: the routing list of %s points to it, at %s", op.Target, host, b).
+		for key, items := range lists {
+			for _, b := range items[1:] {
+				if gone.answers(b) {
+					return failure.New(failure.Denied, "%s has traffic: the routing list of %s points to it, at %s", op.Target, strings.TrimPrefix(key, prefix), b).
 						WithHint("move the traffic first; or lift this guard with --allow %s", Routed)
 				}
 			}
@@ -96,57 +132,36 @@ func (g *Guard) routed(ctx context.Context, op *effect.Op, c *container.InspectR
 	return unread
 }
 
-// routes returns the backends of each host.
-func routes(ctx context.Context, store redis.UniversalClient) (map[string][]string, error) {
-	all := map[string][]string{}
-	for key, err := range keys.Match(ctx, store, prefix+"*") {
-		if err != nil {
-			return all, err
-		}
-		list, err := store.LRange(ctx, key, 1, -1).Result()
-		if redis.HasErrorPrefix(err, "WRONGTYPE") {
-			continue // no router's
-		}
-		if err != nil {
-			return all, err
-		}
-		all[strings.TrimPrefix(key, prefix)] = list
-	}
-	return all, nil
-}
-
 const prefix = "frontend:"
 
-// answers reports whether who dials backend reaches c: by an address or a name
+// answers reports whether a client that dials backend reaches p: by an address or a name
 // that it has, or by a port that it publishes.
-func answers(c *container.InspectResponse, backend string) bool {
-	u, err := url.Parse(backend)
-	if err != nil || c.NetworkSettings == nil {
+func (p place) answers(backend string) bool {
+	to, ok := address.Parse(backend)
+	if !ok {
 		return false
 	}
-	host := u.Hostname()
-	if host != "" && host == strings.TrimPrefix(c.Name, "/") {
+	if p.name != "" && to.Host == strings.ToLower(strings.TrimPrefix(p.name, "/")) {
 		return true
 	}
-	for _, n := range c.NetworkSettings.Networks {
-		if n != nil && host != "" && (n.IPAddress == host || n.GlobalIPv6Address == host) {
+	for _, n := range p.networks {
+		if n != nil && (same(to, n.IPAddress) || same(to, n.GlobalIPv6Address)) {
 			return true
 		}
 	}
-	at, err := strconv.Atoi(u.Port())
-	if err != nil {
-		return false
-	}
-	for _, bindings := range c.NetworkSettings.Ports {
-		for _, b := range bindings {
-			ip := net.ParseIP(b.HostIP)
-			everywhere := ip == nil || ip.IsUnspecified()
-			mine := host == b.HostIP || c.Config != nil && host == c.Config.Labels["mepc.advertise"] ||
-				everywhere && (host == "127.0.0.1" || host == "localhost")
-			if b.HostPort == strconv.Itoa(at) && mine {
-				return true
-			}
+	for _, b := range p.published {
+		ip := net.ParseIP(b.ip)
+		everywhere := ip == nil || ip.IsUnspecified()
+		mine := same(to, b.ip) || same(to, p.advertise) ||
+			everywhere && (to.Host == "127.0.0.1" || to.Host == "::1" || to.Host == "localhost")
+		if mine && b.port == strconv.Itoa(to.Port) {
+			return true
 		}
 	}
 	return false
+}
+
+// same reports whether to is the host that text names.
+func same(to address.Address, text string) bool {
+	return text != "" && address.Canonical(text) == to.Host
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/client"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
@@ -52,50 +52,86 @@ func (g *Guard) End(ctx context.Context) error {
 	if len(apps) == 0 || len(lists) == 0 || g.lifted(Versions) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
 	stores, err := g.world.Stores(ctx)
 	if err != nil {
-		return nil // the run has done its work, and nobody can be asked
+		return unseen(ctx, Versions, err, "cannot tell which versions have traffic")
 	}
-	engines := g.world.Engines(ctx)
 	for _, l := range lists {
-		store := stores[l.endpoint]
-		if store == nil {
+		var backends []string
+		err := g.trip(ctx, func(ctx context.Context) (err error) {
+			backends, err = stores[l.endpoint].LRange(ctx, l.key, 1, -1).Result()
+			return err
+		})
+		if redis.HasErrorPrefix(err, "WRONGTYPE") {
 			continue
 		}
-		backends, err := store.LRange(ctx, l.key, 1, -1).Result()
 		if err != nil {
-			g.say("not looked at, whether " + l.key + " leads to one version: " + err.Error())
-			continue
+			return g.unread(ctx, Versions, err, l.endpoint, "cannot tell whether %s leads to one version: it was not read at the run's end", l.key)
 		}
 		for _, app := range slices.Sorted(maps.Keys(apps)) {
-			images := g.images(ctx, engines, app, backends)
+			images, err := g.images(ctx, app, backends)
+			if err != nil {
+				return err
+			}
 			if len(images) > apps[app] {
 				return failure.New(failure.Denied, "the run ends with %d versions of %s in %s: %s", len(images), app, l.key, strings.Join(images, ", ")).
-					WithHint("a recipe that means it says so: lock(%q, {versions = %d}); or lift this guard with --allow %s", app, len(images), Versions)
+					WithHint("if that is intended, declare it: lock(%q, {versions = %d}); or lift this guard with --allow %s", app, len(images), Versions)
 			}
 		}
 	}
 	return nil
 }
 
+// released is the label with a container's release.
+const released = "mepc.release"
+
 // images returns the images of the app's containers that backends lead to, each as
-// the name of one of its containers.
-func (g *Guard) images(ctx context.Context, engines map[string]*client.Client, app string, backends []string) []string {
-	found := map[string]string{}
-	for name, cli := range engines {
-		list, err := cli.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+app))})
-		if err != nil {
-			g.say("not looked at on " + name + ", which versions of " + app + " have traffic: " + err.Error())
-			continue
-		}
-		for _, c := range list {
-			full, err := cli.ContainerInspect(ctx, c.ID)
-			if err == nil && slices.ContainsFunc(backends, func(b string) bool { return answers(&full, b) }) {
-				found[full.Image] = strings.TrimPrefix(full.Name, "/")
+// the name of one of its containers. Engines whose stores differ know one image by
+// several IDs, and one image may be released with several settings: containers that
+// share either are of one.
+func (g *Guard) images(ctx context.Context, app string, backends []string) ([]string, error) {
+	var found []version
+	for name, cli := range g.world.Engines(ctx) {
+		err := g.trip(ctx, func(ctx context.Context) error {
+			list, err := cli.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+app))})
+			for _, c := range list {
+				if p := listedPlace(&c); slices.ContainsFunc(backends, p.answers) {
+					v := version{strings.TrimPrefix(p.name, "/"), []string{"image " + c.ImageID}}
+					if r := c.Labels[released]; r != "" {
+						v.marks = append(v.marks, "release "+r)
+					}
+					found = v.among(found)
+				}
 			}
+			return err
+		})
+		if err != nil {
+			return nil, unseen(ctx, Versions, err, "cannot tell which versions of %s have traffic on %s", app, name)
 		}
 	}
-	return slices.Sorted(maps.Values(found))
+	var names []string
+	for _, v := range found {
+		names = append(names, v.name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// version identifies what containers have in common, and names one of them.
+type version struct {
+	name  string
+	marks []string
+}
+
+// among returns all versions with v, which is one with those that share a mark with it.
+func (v version) among(all []version) []version {
+	var others []version
+	for _, o := range all {
+		if slices.ContainsFunc(o.marks, func(m string) bool { return slices.Contains(v.marks, m) }) {
+			v.marks = append(v.marks, o.marks...)
+		} else {
+			others = append(others, o)
+		}
+	}
+	return append(others, v)
 }

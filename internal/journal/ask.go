@@ -12,7 +12,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// Question is what a run asks a person, and the answer.
+// Question is a run's question to a person, and the answer.
 type Question struct {
 	Number   int       `json:"number"` // among the run's, from 1
 	Text     string    `json:"question,omitempty"`
@@ -24,7 +24,7 @@ type Question struct {
 
 // Ask notes that a person is asked. It is durable at return.
 func (j *Journal) Ask(q Question) error {
-	q.Text = j.clean(q.Text)
+	q.Text = j.cutter().text(q.Text)
 	return j.write(&Record{Type: Asked, Ask: &q}, true)
 }
 
@@ -34,7 +34,7 @@ func (j *Journal) Answer(q Question) error {
 	return j.write(&Record{Type: Answered, Ask: &q}, true)
 }
 
-// Pending returns the questions of a run that nobody has answered.
+// Pending returns the unanswered questions of a run.
 func (run *Run) Pending() []Question {
 	var open []Question
 	for _, r := range run.Records {
@@ -56,6 +56,30 @@ func (run *Run) Pending() []Question {
 	return open
 }
 
+// Asks returns the texts of the questions that a run waits for the answers to.
+func (run *Run) Asks() []string {
+	var all []string
+	for _, q := range run.Pending() {
+		all = append(all, q.Text)
+	}
+	return all
+}
+
+// Asks is Run.Asks of a run of which only the head was read.
+func (d *Dir) Asks(h *Head) []string {
+	if !h.Running {
+		return nil
+	}
+	run, err := d.Get(h.ID)
+	if err != nil || run == nil { // it has just ended
+		return nil
+	}
+	return run.Asks()
+}
+
+// newAnswer begins the names of answers that are being written.
+const newAnswer = "new-"
+
 func (d *Dir) answers() string { return filepath.Join(d.path, "answers") }
 
 func (d *Dir) answer(run string, number int) string {
@@ -70,23 +94,23 @@ func (d *Dir) PutAnswer(run string, q Question) error {
 		err = os.MkdirAll(d.answers(), 0o700)
 	}
 	if err != nil {
-		return failure.Wrap(failure.Journal, innermost(err), "answer run %s", run)
+		return failure.Wrap(failure.Journal, failure.Innermost(err), "answer run %s", run)
 	}
-	f, err := os.CreateTemp(d.answers(), "new-")
+	f, err := os.CreateTemp(d.answers(), newAnswer)
 	if err != nil {
-		return failure.Wrap(failure.Journal, innermost(err), "answer run %s", run)
+		return failure.Wrap(failure.Journal, failure.Innermost(err), "answer run %s", run)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil { // whoever looks finds all of it, or nothing
+	if err == nil { // a reader finds all of it, or nothing
 		err = os.Link(f.Name(), d.answer(run, q.Number))
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return failure.New(failure.Conflict, "the question was answered already")
+		return failure.New(failure.Conflict, "the question was already answered")
 	}
 	if err != nil {
-		return failure.Wrap(failure.Journal, innermost(err), "answer run %s", run)
+		return failure.Wrap(failure.Journal, failure.Innermost(err), "answer run %s", run)
 	}
 	return nil
 }

@@ -2,41 +2,48 @@ package journal
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 )
 
 // Tail follows the journal of one run.
 type Tail struct {
 	dir  *Dir
 	id   string
-	file *os.File
+	file raw // -1: it has to begin yet
+	at   int64
 	rest []byte // of a line that is not whole yet
 }
 
 // Follow returns a Tail of the run id, which may have to begin yet.
-func (d *Dir) Follow(id string) *Tail { return &Tail{dir: d, id: id} }
+func (d *Dir) Follow(id string) *Tail { return &Tail{dir: d, id: id, file: -1} }
 
-// Next returns the records since the last call, and whether there will be no more,
-// since the run has ended or its process is gone. Lines that are damaged are left
-// out.
+// part is the number of bytes read at once.
+const part = 1 << 20
+
+// Next returns the records since the last call, as many as are read at once, and
+// whether there will be no more, since the run has ended or its process is gone.
+// Lines that are damaged are left out.
 func (t *Tail) Next() (records []*Record, over bool, err error) {
-	if t.file == nil {
-		t.file, err = t.dir.open(t.id)
-		if t.file == nil || err != nil {
-			return nil, false, err
+	if t.file < 0 {
+		if !isID(t.id) {
+			return nil, false, nil
+		}
+		t.file, _, err = t.dir.open(t.id + openExt)
+		if err != nil {
+			return nil, false, absent(err)
 		}
 	}
-	dead := !alive(t.file) // before what is read: nothing is written behind it
-	data, err := io.ReadAll(t.file)
+	dead := !t.file.alive() // before what is read: nothing is written behind it
+	data, err := io.ReadAll(io.LimitReader(t.file.from(t.at), part))
 	if err != nil {
 		return nil, false, err
 	}
+	t.at += int64(len(data))
+	dead = dead && len(data) < part // else there may be more
 	t.rest = append(t.rest, data...)
+	if len(t.rest) > maxLine {
+		t.rest = nil // no line of ours: what is left of it is damaged, too
+	}
 	for {
 		line, rest, whole := bytes.Cut(t.rest, []byte("\n"))
 		if !whole {
@@ -51,25 +58,9 @@ func (t *Tail) Next() (records []*Record, over bool, err error) {
 	return records, over || dead, nil
 }
 
-// open opens the file of a run, or returns nil when there is none.
-func (d *Dir) open(id string) (*os.File, error) {
-	if id == "" || id != filepath.Base(id) {
-		return nil, nil
-	}
-	path := filepath.Join(d.runs(), id+openExt)
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) { // it has ended
-		f, err = os.Open(strings.TrimSuffix(path, openExt) + endedExt)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return f, err
-}
-
 // Close ends it.
 func (t *Tail) Close() {
-	if t.file != nil {
-		_ = t.file.Close() // nothing was written
+	if t.file >= 0 {
+		_ = t.file.Close()
 	}
 }

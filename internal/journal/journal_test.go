@@ -40,7 +40,7 @@ func play(t testing.TB, j *Journal) {
 	g.Emit(effect.Event{Type: effect.Deferred, Undo: &effect.Compensation{Number: 1, Name: "take it down"}})
 	g.Emit(effect.Event{Type: effect.LogLine, Log: &effect.Log{Level: "info", Text: "the password is hunter2"}})
 	do := func(name string, class effect.Class, err error) {
-		_ = g.Do(t.Context(), &effect.Op{Name: name, Class: class, Target: "app-1", Args: []effect.Arg{{Name: "env", Value: "P=hunter2"}}},
+		_ = g.Do(t.Context(), &effect.Op{Scope: []string{"start"}, Name: name, Class: class, Target: "app-1", Args: []effect.Arg{{Name: "env", Value: "P=hunter2"}}},
 			func(context.Context) error { return err })
 	}
 	do("docker.find", effect.Read, nil)
@@ -80,17 +80,17 @@ func TestWhatARunDidCanBeReadWhileItGoesOnAndAfter(t *testing.T) {
 	if v, ok := j.Recall("migrate"); !ok || !cmp.Equal(v, map[string]any{"version": 7.0}) {
 		t.Errorf("recalled %v, %v", v, ok)
 	}
-	if got := run.Sources()["bluegreen.lua"]; got != "-- <a> & b\nreturn 1\n" {
-		t.Errorf("source %q", got)
+	if files, err := d.Sources(run); err != nil || files["bluegreen.lua"] != "-- <a> & b\nreturn 1\n" {
+		t.Errorf("sources %v, %v", files, err)
 	}
-	if got := run.Step(); !slices.Equal(got, []string{"start"}) {
+	if got := run.Step; !slices.Equal(got, []string{"start"}) {
 		t.Errorf("in step %v", got)
 	}
 	if err := j.End("failed", 2, time.Second, failure.New(failure.Timeout, "hunter2 took too long")); err != nil {
 		t.Fatal(err)
 	}
 	run = find(t, d, run.ID[len(run.ID)-4:])
-	if run.Status() != "failed" || run.Ended.Error.Message != "[secret] took too long" || run.Effects() != 2 {
+	if run.Status() != "failed" || run.Ended.Error.Message != "[secret] took too long" || run.Effects != 2 {
 		t.Errorf("%s, %+v", run.Status(), run.Ended)
 	}
 	data, err := os.ReadFile(filepath.Join(d.Path(), "runs", run.ID+".jsonl"))
@@ -190,10 +190,9 @@ func TestAFullDiskStopsTheRunBeforeItsNextEffect(t *testing.T) {
 
 func TestARunThatWasCutOffIsFoundUntilSomeoneDealsWithIt(t *testing.T) {
 	d := stateDir(t)
-	any := func(*Header) bool { return true }
 	j := begin(t, d, "20260101T000000-aaaa")
 	play(t, j)
-	if runs, _ := d.CutOff(any); len(runs) != 0 {
+	if runs, _ := d.CutOff(); len(runs) != 0 {
 		t.Fatal("a run that goes on is said to be cut off")
 	}
 	if d.Dead(j.id) {
@@ -203,26 +202,26 @@ func TestARunThatWasCutOffIsFoundUntilSomeoneDealsWithIt(t *testing.T) {
 	_, _ = f.WriteString(`{"crc":"0000`) // torn
 	f.Close()
 	j.file.Close() // as the end of the process does
-	runs, err := d.CutOff(any)
-	if err != nil || len(runs) != 1 || runs[0].Status() != "cut off" || runs[0].Torn == 0 {
+	runs, err := d.CutOff()
+	if err != nil || len(runs) != 1 || runs[0].Status() != "cut off" || runs[0].Effects != 2 || !slices.Equal(runs[0].Step, []string{"start"}) {
 		t.Fatalf("%v, %v", runs, err)
 	}
 	if !d.Dead(j.id) {
 		t.Error("it is not said to be dead")
 	}
-	if err := d.Prune(0, 0); err != nil {
+	if left, err := d.Tidy(0, 1e6*time.Hour); err != nil || len(left) != 1 {
+		t.Fatal(left, err)
+	}
+	if err := d.Settle(j.id, By{"20260102T000000-bbbb", "resumed"}, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Settle(j.id, By{"20260102T000000-bbbb", "resumed"}); err != nil {
-		t.Fatal(err)
-	}
-	if runs, _ := d.CutOff(any); len(runs) != 0 {
+	if runs, _ := d.CutOff(); len(runs) != 0 {
 		t.Error("it is still said to be cut off")
 	}
 	if run := find(t, d, "2026"); run.Status() != "resumed" || run.Torn != 0 || run.Damaged != 0 {
 		t.Errorf("%s, %d torn, %d damaged", run.Status(), run.Torn, run.Damaged)
 	}
-	if err := d.Settle(j.id, By{"x", "aborted"}); err != nil {
+	if err := d.Settle(j.id, By{"x", "aborted"}, true); err != nil {
 		t.Error(err)
 	}
 }
@@ -235,16 +234,16 @@ func TestOldRunsArePruned(t *testing.T) {
 		}
 	}
 	left := func() int {
-		runs, err := d.Runs(func(*Header) bool { return true })
+		ids, err := d.IDs()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(runs)
+		return len(ids)
 	}
-	if err := d.Prune(10, 24*time.Hour); err != nil || left() != 3 {
+	if _, err := d.Tidy(10, 24*time.Hour); err != nil || left() != 3 {
 		t.Errorf("%v, %d left by age", err, left())
 	}
-	if err := d.Prune(2, 24*time.Hour); err != nil || left() != 2 {
+	if _, err := d.Tidy(2, 24*time.Hour); err != nil || left() != 2 {
 		t.Errorf("%v, %d left by count", err, left())
 	}
 	if _, err := d.Find("2099010"); failure.KindOf(err) != failure.Usage {
@@ -282,7 +281,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _, _, _, _ = run.Calls(), run.Step(), run.Sources(), run.Memos(), run.Effects()
+		_, _, _, _ = run.Calls(), run.Memos(), run.Summary(), run.Token("app")
 		if run.whole > int64(len(data)) || run.whole+int64(run.Torn) > int64(len(data)) {
 			t.Errorf("%d whole and %d torn bytes of %d", run.whole, run.Torn, len(data))
 		}

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // A line is lineStart, eight digits of its checksum, lineRest, and the fields of
-// its record. The checksum is that of everything behind it.
+// its record. The checksum covers everything behind it.
 const (
 	lineStart = `{"crc":"`
 	lineRest  = `",`
@@ -31,6 +33,10 @@ func encodeLine(r *Record) ([]byte, error) {
 		return nil, fmt.Errorf("journal: encode a %s: %w", r.Type, err)
 	}
 	line := b.Bytes()
+	if len(line) > exactMost {
+		return nil, failure.New(failure.Invalid, "a %s of %d MiB is more than a journal may hold", r.Type, len(line)>>20).
+			WithHint("a line has at most %d MiB: keep large values in a file or an object store, and their names here", exactMost>>20)
+	}
 	// The encoder wrote {"n":...: its brace stands where the comma belongs, and
 	// the quote before that is still missing.
 	line = append(line, 0)
@@ -40,21 +46,78 @@ func encodeLine(r *Record) ([]byte, error) {
 	return line, nil
 }
 
-// errTorn is that of a line that is not whole.
+// errTorn is the error of an incomplete line.
 var errTorn = errors.New("the line is not whole")
 
-// decodeLine reads one line, without its newline.
-func decodeLine(line []byte) (*Record, error) {
+// checkLine returns errTorn unless line, without its newline, is as it was written.
+func checkLine(line []byte) error {
 	if len(line) < lineHead+len(lineRest) || !bytes.HasPrefix(line, []byte(lineStart)) || !bytes.HasPrefix(line[lineHead:], []byte(lineRest)) {
-		return nil, errTorn
+		return errTorn
 	}
 	want, err := strconv.ParseUint(string(line[len(lineStart):lineHead]), 16, 32)
 	if err != nil || uint32(want) != crc32.Checksum(line[lineHead:], castagnoli) {
-		return nil, errTorn
+		return errTorn
+	}
+	return nil
+}
+
+// typeOf returns the type of a whole line, without reading the rest of it; "" where
+// it does not stand where we write it.
+func typeOf(line []byte) Type {
+	_, rest, found := bytes.Cut(line[:min(len(line), 160)], []byte(`,"type":"`))
+	name, _, ended := bytes.Cut(rest, []byte(`"`))
+	if !found || !ended {
+		return ""
+	}
+	return Type(name)
+}
+
+// decodeLine reads one line, without its newline.
+func decodeLine(line []byte) (*Record, error) {
+	if err := checkLine(line); err != nil {
+		return nil, err
 	}
 	r := &Record{}
 	if err := json.Unmarshal(line, r); err != nil {
 		return nil, fmt.Errorf("a whole line that cannot be read: %w", err)
 	}
+	if !r.complete() {
+		return nil, fmt.Errorf("a whole line that lacks what a %s tells", r.Type)
+	}
 	return r, nil
+}
+
+// complete reports whether r has what its type says.
+func (r *Record) complete() bool {
+	switch r.Type {
+	case RunBegins:
+		return r.Run != nil
+	case SourceRead:
+		return r.Source != nil
+	case Intent:
+		return r.Op != nil
+	case Looked:
+		return r.Op != nil && r.Result != nil
+	case Outcome:
+		return r.Result != nil
+	case StepBegins, StepEnds:
+		return r.Step != nil
+	case LogLine:
+		return r.Log != nil
+	case Deferred, Withdrawn, Undone:
+		return r.Undo != nil
+	case Kept:
+		return r.Memo != nil
+	case Found:
+		return r.Was != nil
+	case Locked:
+		return r.Lock != nil
+	case Asked, Answered:
+		return r.Ask != nil
+	case RunEnds:
+		return r.End != nil
+	case Settled:
+		return r.By != nil
+	}
+	return true // of a later mepc-run
 }

@@ -8,140 +8,140 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
 )
 
-// Run is what a journal tells of one run.
+// Run holds what a journal says about one run.
 type Run struct {
-	Header
+	Head
 	Records []*Record
-	Ended   *End // nil: it was cut off, or goes on
-	Settled *By  // who dealt with it since, if anyone
-	Running bool // its process lives; only Dir knows
 	Torn    int  // how many bytes at the end were dropped
 	Damaged int  // how many lines before that cannot be read: a disk's fault, or someone's hand
+	Cut     bool // the file was large: log lines, looks and steps were left out
 
 	whole int64 // how many bytes there are before the torn ones
 }
 
-// maxLine bounds a line: the largest holds a file of a recipe.
-const maxLine = 64 << 20
+// maxLine bounds a line: the largest of format 1 holds a file of a recipe.
+const maxLine = 2 * exactMost
 
 // Read reads a journal as far as it is whole. It fails when there is no whole
 // header, or the file cannot be read.
 func Read(from io.Reader) (*Run, error) {
+	return read(from, func(Type) bool { return true }, nil)
+}
+
+// read is Read for the records of the types that want accepts. It keeps them, or
+// hands them to visit.
+func read(from io.Reader, want func(Type) bool, visit func(*Record) error) (*Run, error) {
 	run := &Run{}
 	var at int64
-	in := bufio.NewReader(from)
+	bad := 0 // lines since the last whole one
+	in := bufio.NewReaderSize(from, 1<<16)
 	for {
-		line, err := readLine(in)
+		line, n, err := readLine(in)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the journal: %w", err)
 		}
 		whole := err == nil
-		at += int64(len(line))
-		if len(line) > 0 {
-			r, bad := decodeLine(bytes.TrimSuffix(line, []byte("\n")))
-			switch {
-			case bad != nil || !whole:
-				run.Torn += len(line)
+		at += n
+		if n > 0 {
+			line = bytes.TrimSuffix(line, []byte("\n"))
+			if !whole || checkLine(line) != nil {
+				run.Torn += int(n)
 				if whole {
-					run.Damaged++
+					bad++
 				}
-			default:
+			} else {
 				// What follows shows that the lines before were not the end.
-				run.Torn, run.whole = 0, at
-				run.add(r)
+				run.Damaged += bad
+				run.Torn, run.whole, bad = 0, at, 0
+				if err := run.take(line, want, visit); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if !whole {
 			break
 		}
 	}
-	if run.Torn > 0 && run.Damaged > 0 {
-		run.Damaged-- // that one is the torn tail
+	run.Damaged += max(bad-1, 0) // one is the torn tail
+	if run.Bad == nil && run.ID == "" {
+		run.Bad = errNoHeader
 	}
-	if run.ID == "" {
-		return nil, errors.New("no whole header: it is not the journal of a run")
+	if run.Bad != nil {
+		return nil, run.Bad
 	}
+	run.summarize()
 	return run, nil
 }
 
-func readLine(in *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := in.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case len(line) > maxLine:
-			return nil, fmt.Errorf("a line is longer than %d MiB", maxLine>>20)
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return line, err
+// take adds a whole line.
+func (run *Run) take(line []byte, want func(Type) bool, visit func(*Record) error) error {
+	t := typeOf(line)
+	switch t {
+	case Cut:
+		run.Cut = true
+	case RunBegins, RunEnds, Settled, "":
+	default:
+		if !want(t) {
+			return nil
 		}
 	}
-}
-
-func (run *Run) add(r *Record) {
-	switch {
-	case r.Run != nil && run.ID == "":
-		if r.Run.Format > Format {
-			return // of a newer mepc-run: no header that is known here
-		}
-		run.Header = *r.Run
-	case r.End != nil:
-		run.Ended = r.End
-	case r.By != nil:
-		run.Settled = r.By
+	r, err := decodeLine(line)
+	if err != nil {
+		run.Damaged++
+		return nil
+	}
+	run.begin(r)
+	run.note(r)
+	if visit != nil {
+		return visit(r)
 	}
 	run.Records = append(run.Records, r)
+	return nil
 }
 
-// CutOff reports whether the run neither ended nor goes on, and nobody dealt with
-// it since.
-func (run *Run) CutOff() bool { return run.Ended == nil && run.Settled == nil && !run.Running }
-
-// Status is the run's in a word: ok, unchanged, failed, cancelled; running; cut
-// off, or what became of that.
-func (run *Run) Status() string {
-	switch {
-	case run.Ended != nil:
-		return run.Ended.Status
-	case run.Running:
-		return "running"
-	case run.Settled != nil:
-		return run.Settled.How
-	}
-	return "cut off"
-}
-
-// Last returns when the run was last heard of.
-func (run *Run) Last() time.Time {
-	if n := len(run.Records); n > 0 {
-		return run.Records[n-1].Time
-	}
-	return run.Started
-}
-
-// Effects returns how many calls changed, or may have changed, something.
-func (run *Run) Effects() int {
-	if run.Ended != nil {
-		return run.Ended.Effects
-	}
-	n := 0
-	for _, c := range run.Calls() {
-		if c.Result == nil || c.Result.Outcome == effect.OK || c.Result.Outcome == effect.Unknown {
-			n++
+// summarize tells of the records what a Head tells.
+func (run *Run) summarize() {
+	if run.Ended == nil && run.Format < 2 {
+		run.Effects = 0
+		for _, c := range run.Calls() {
+			if c.Op != nil && (c.Result == nil || c.Result.Outcome == effect.OK || c.Result.Outcome == effect.Unknown) {
+				run.Effects++
+			}
 		}
 	}
-	return n
+	for _, r := range slices.Backward(run.Records) {
+		var known bool
+		if run.Step, known = r.scope(); known {
+			break
+		}
+	}
+}
+
+// readLine returns the next line and its length. One that is too long is returned
+// as an empty one.
+func readLine(in *bufio.Reader) (line []byte, n int64, err error) {
+	for {
+		part, err := in.ReadSlice('\n')
+		n += int64(len(part))
+		if n <= maxLine {
+			line = append(line, part...)
+		} else {
+			line = nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, n, err
+		}
+	}
 }
 
 // Call is a call that may have changed something, and how it ended.
 type Call struct {
 	Op     *effect.Op
-	Result *Result // nil: nobody knows
+	Result *Result // nil: unknown
 	Was    []*Was
 }
 
@@ -174,17 +174,6 @@ func (run *Run) Calls() []*Call {
 	return calls
 }
 
-// Sources returns the recipe's files as they were loaded, by name.
-func (run *Run) Sources() map[string]string {
-	files := map[string]string{}
-	for _, r := range run.Records {
-		if r.Source != nil {
-			files[r.Source.File] = r.Source.Text
-		}
-	}
-	return files
-}
-
 // Memos returns the values that steps kept, by name.
 func (run *Run) Memos() map[string]json.RawMessage {
 	kept := map[string]json.RawMessage{}
@@ -205,27 +194,4 @@ func (run *Run) Token(app string) int64 {
 		}
 	}
 	return highest
-}
-
-// Step returns the path of the innermost step that had begun and not ended, or
-// nil.
-func (run *Run) Step() []string {
-	var open [][]string
-	for _, r := range run.Records {
-		switch r.Type {
-		case StepBegins:
-			open = append(open, r.Step.Path)
-		case StepEnds:
-			for i := len(open) - 1; i >= 0; i-- {
-				if slices.Equal(open[i], r.Step.Path) {
-					open = append(open[:i], open[i+1:]...)
-					break
-				}
-			}
-		}
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	return open[len(open)-1]
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// Format is the version of the files' form.
-const Format = 1
+// Format is the version of the files' form. Format 1 had the text of the recipe's
+// files in each journal, and no count of effects in its lines; it is still read.
+const Format = 2
 
 // Type says what a Record tells.
 type Type string
@@ -34,6 +35,8 @@ const (
 	Answered   Type = "answered"  // and has said so, or not in time
 	RunEnds    Type = "end"       // the last one of the run itself
 	Settled    Type = "settled"   // a later run dealt with what this one left
+	Folded     Type = "folded"    // how many looks have no line, since their answer was that of the one before
+	Cut        Type = "cut"       // the file is large: what follows has no log lines, looks and steps
 )
 
 // Record is one line. Type says which of the pointers is set.
@@ -56,7 +59,11 @@ type Record struct {
 	Lock   *Lock                `json:"lock,omitempty"`
 	Ask    *Question            `json:"ask,omitempty"`
 	End    *End                 `json:"end,omitempty"`
-	By     *By                  `json:"by,omitempty"` // Settled
+	By     *By                  `json:"by,omitempty"`     // Settled
+	Folded map[string]int       `json:"folded,omitempty"` // by function
+	// Effects counts the calls that had changed something, or may have, when the line
+	// was written: so the end of a file tells it.
+	Effects int `json:"effects,omitempty"`
 }
 
 // Header says what a run is: enough to run it again.
@@ -78,7 +85,7 @@ type Header struct {
 	Redis   string         `json:"redis"`  // which Redis, without password
 	Options Options        `json:"options"`
 	Resumes string         `json:"resumes,omitempty"` // the run that it goes on with
-	Aborts  string         `json:"aborts,omitempty"`  // the run that it takes back
+	Aborts  string         `json:"aborts,omitempty"`  // the run that it undoes
 }
 
 // Options are the flags that a run was started with, as far as a resumed run
@@ -96,13 +103,15 @@ type Options struct {
 	Seed          int64    `json:"seed,omitempty"`
 }
 
-// Source is a file of the recipe, pinned: a resumed run gets this text.
+// Source is a file of the recipe, pinned: a resumed run gets its text. See
+// Dir.Sources.
 type Source struct {
 	File string `json:"file"`
-	Text string `json:"text"`
+	Hash string `json:"hash,omitempty"` // its SHA-256
+	Text string `json:"text,omitempty"` // format 1
 }
 
-// Result is how a call ended.
+// Result says how a call ended.
 type Result struct {
 	Outcome  effect.Outcome `json:"outcome"`
 	Duration time.Duration  `json:"duration"`
@@ -125,7 +134,7 @@ type Memo struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// Was is how something was before a call changed it: what abort needs to know.
+// Was records an object's state before a call changes it, which abort needs to know.
 type Was struct {
 	Seq       int        `json:"seq"` // the call's number
 	List      string     `json:"list,omitempty"`
@@ -153,7 +162,7 @@ type Lock struct {
 	From  string `json:"taken_over_from,omitempty"` // whose it was
 }
 
-// End is how the run ended.
+// End says how the run ended.
 type End struct {
 	Status   string        `json:"status"` // ok, unchanged, failed, cancelled
 	Effects  int           `json:"effects"`
@@ -177,18 +186,4 @@ type Error struct {
 	Hint    string       `json:"hint,omitempty"`
 	State   string       `json:"state,omitempty"`
 	Details string       `json:"details,omitempty"`
-}
-
-func newError(err error, clean func(string) string) *Error {
-	if err == nil {
-		return nil
-	}
-	e := failure.As(err)
-	if e == nil {
-		return &Error{Kind: failure.Internal, Message: clean(err.Error())}
-	}
-	return &Error{
-		Kind: e.Kind, Message: clean(e.Message), Op: e.Op, Target: clean(e.Target), Where: e.Where,
-		Hint: clean(e.Hint), State: clean(e.State), Details: clean(e.Details),
-	}
 }

@@ -10,34 +10,39 @@ import (
 type Summary struct {
 	*Header
 	Status   string         `json:"status"`
-	Effects  int            `json:"effects"`
+	Effects  int            `json:"effects"` // -1: not known
 	Millis   float64        `json:"duration_ms"`
 	Error    *Error         `json:"error"`
 	Settled  *By            `json:"settled,omitempty"`
 	InStep   []string       `json:"in_step,omitempty"` // of one that was cut off or goes on
+	Asks     []string       `json:"asks,omitempty"`    // of one that waits for a person's answer
+	Damage   string         `json:"damage,omitempty"`  // what cannot be read of its journal
 	Damaged  int            `json:"damaged_lines,omitempty"`
+	Cut      bool           `json:"cut,omitempty"` // the journal was large: log lines, looks and steps were left out
 	Calls    []*CallSummary `json:"calls,omitempty"`
 	Undoings []*Undoing     `json:"compensations,omitempty"`
 }
 
-// Summary returns the run without its calls and compensations.
-func (run *Run) Summary() Summary {
-	s := Summary{Header: &run.Header, Status: run.Status(), Effects: run.Effects(), Settled: run.Settled, Damaged: run.Damaged}
-	s.Millis = millis(run.Took())
-	if run.Ended != nil {
-		s.Error = run.Ended.Error
+// Summary returns what is known of the run.
+func (h *Head) Summary() Summary {
+	s := Summary{Header: &h.Header, Status: h.Status(), Effects: h.Effects, Settled: h.Settled, Millis: millis(h.Took())}
+	if err := h.Damage(); err != nil {
+		s.Damage = err.Error()
+	}
+	if h.Ended != nil {
+		s.Error = h.Ended.Error
 	} else {
-		s.InStep = run.Step()
+		s.InStep = h.Step
 	}
 	return s
 }
 
-// Took returns how long the run took, or has taken as far as is known.
-func (run *Run) Took() time.Duration {
-	if run.Ended != nil {
-		return run.Ended.Duration
-	}
-	return run.Last().Sub(run.Started)
+// Summary returns the run with its calls and compensations.
+func (run *Run) Summary() Summary {
+	s := run.Head.Summary()
+	s.Damaged, s.Cut, s.Asks = run.Damaged, run.Cut, run.Asks()
+	s.Calls, s.Undoings = run.CallSummaries(), run.Undoings()
+	return s
 }
 
 // CallSummary is a call that may have changed something, as JSON shows it.

@@ -45,7 +45,7 @@ func borrowEngine(ctx context.Context, host string) (*Engine, error) {
 	return e, nil
 }
 
-// labels are what the images built on the engine carry.
+// labels are carried by the images built on the engine.
 func (e *Engine) labels() map[string]string {
 	if e.Owned() {
 		return nil

@@ -21,7 +21,7 @@ var errBorrowed = errors.New("the server was given by the environment and is not
 // EngineOptions says how an engine runs. The zero value is a plain engine of
 // the machine's own dockerd.
 type EngineOptions struct {
-	// Dir is where the engine's private directory is made; default
+	// Dir is the parent of the engine's private directory; default
 	// os.TempDir(). Images and containers are kept below it.
 	Dir string
 	// LiveRestore keeps containers running while dockerd is down.
@@ -205,7 +205,7 @@ func (e *Engine) Host() string { return e.host }
 // gave cannot be killed, paused or restarted.
 func (e *Engine) Owned() bool { return e.home != nil }
 
-// LogFile is where dockerd's log is while the engine lives; "" when the engine
+// LogFile returns the path of dockerd's log while the engine lives; "" when the engine
 // is not the lab's.
 func (e *Engine) LogFile() string {
 	if !e.Owned() {

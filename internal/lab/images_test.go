@@ -76,7 +76,7 @@ func TestABuildThatFailsIsAnErrorAlthoughTheEngineSays200(t *testing.T) {
 	}
 }
 
-// stopped is how a container of the sample app ended.
+// stopped says how a container of the sample app ended.
 type stopped struct {
 	code int
 	log  string

@@ -115,7 +115,7 @@ func (d docker) inspect(name string) container.InspectResponse {
 	return c
 }
 
-// url is where a container answers on the network of that name.
+// url returns the address at which a container answers on the network of that name.
 func (d docker) url(name, netName string, port int) string {
 	d.t.Helper()
 	n := d.inspect(name).NetworkSettings.Networks[netName]

@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// maxLabs is how many engines can have a network at one time on one machine.
+// maxLabs is the number of engines that can have a network at one time on one machine.
 const maxLabs = 64
 
 // addresses is the address space of one lab's engine.

@@ -96,7 +96,7 @@ func (p *process) running() bool {
 	}
 }
 
-// signal sends s; a server that is gone already is no error.
+// signal sends s; a server that is already gone is not an error.
 func (p *process) signal(s syscall.Signal) error {
 	if !p.running() {
 		return nil

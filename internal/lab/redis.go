@@ -18,7 +18,7 @@ import (
 // RedisOptions says how a Redis runs. The zero value is an empty one in memory
 // without a password, on a socket.
 type RedisOptions struct {
-	// Dir is where its private directory is made; default os.TempDir().
+	// Dir is the parent of its private directory; default os.TempDir().
 	Dir string
 	// Password, when set, is wanted of every client.
 	Password string
@@ -100,7 +100,7 @@ func (r *Redis) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A socket file left by a server that was killed would be dialled in vain.
+	// A socket file left by a killed server would be dialled without success.
 	if err := os.Remove(r.home.join("redis.sock")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

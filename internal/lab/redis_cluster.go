@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// slots is how many hash slots a cluster has.
+// slots is the number of hash slots in a cluster.
 const slots = 16384
 
 // node is a master of a cluster.
@@ -23,7 +23,7 @@ type node struct {
 	bus    int // the port that the nodes speak to each other by
 }
 
-// NewCluster starts a Redis cluster of so many masters, each with its part of the
+// NewCluster starts a Redis cluster of the given number of masters, each with its part of the
 // slots and none with a replica, and returns their addresses on loopback. It ends with
 // the test, and skips it under -short.
 func NewCluster(tb testing.TB, masters int) []string {

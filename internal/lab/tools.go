@@ -15,7 +15,7 @@ import (
 // machine lacks a program or the right to run it.
 var ErrMissing = errors.New("this machine is not ready for a lab")
 
-// tools is where programs are looked for, in the form of PATH.
+// tools lists where programs are looked for, in the form of PATH.
 type tools string
 
 // systemTools is PATH with binDir, if any, in front, and with the directories

@@ -22,6 +22,9 @@ func (f *file) checkCall(e *ast.FuncCallExpr) {
 		}
 		return
 	}
+	if f.withoutObject(e) {
+		return
+	}
 	fn, ok := f.callee(e)
 	if !ok {
 		return
@@ -72,17 +75,50 @@ func same(a, b ast.Expr) bool {
 func (f *file) checkMethod(e *ast.FuncCallExpr) {
 	switch of := f.evaluate(e.Receiver).(type) {
 	case moduleValue:
+		if fn, ok := f.member(of, e.Method).(functionValue); ok && fn.fn.Colon {
+			return
+		}
+		if of.Words != nil && f.registers() {
+			return
+		}
 		found := f.report(codeCall, e.Line(), ":"+e.Method, "%s:%s passes the module itself", of.Name, e.Method)
 		found.Hint = "write a dot: " + of.Name + "." + e.Method + "(...)"
 		if f.member(of, e.Method) == nil {
 			err := noFunction(of.Module, e.Method)
 			found.Code, found.Message, found.Hint = codeMember, err.Message, err.Hint
 		}
+	case fileValue:
+		if fn := of.library.Func(e.Method); fn != nil && !fn.Method {
+			f.report(codeCall, e.Line(), ":"+e.Method, "%s:%s passes the library itself", of.name, e.Method).
+				Hint = "write a dot: " + lastWord(of.name) + "." + e.Method + "(...)"
+		}
+	case classValue:
+		f.checkObject(of, e.Method, e.Line(), ":")
 	case objectValue:
 		if method(of.Type, e.Method) == nil && !field(of.Type, e.Method) {
 			f.noMethod(of, e.Method, e.Line(), ":")
 		}
 	}
+}
+
+// withoutObject reports a method of a library's object that is called with a dot.
+func (f *file) withoutObject(e *ast.FuncCallExpr) bool {
+	at, ok := e.Func.(*ast.AttrGetExpr)
+	if !ok {
+		return false
+	}
+	of, ok := f.evaluate(at.Object).(classValue)
+	key, named := at.Key.(*ast.StringExpr)
+	if !ok || !named {
+		return false
+	}
+	fn := of.Func(key.Value)
+	if fn == nil || !fn.Method || len(e.Args) > 0 && same(at.Object, e.Args[0]) {
+		return false
+	}
+	f.report(codeCall, e.Line(), "."+key.Value, "%s.%s is called without its object", of.Class, key.Value).
+		Hint = "write a colon: x:" + key.Value + "(...)"
+	return true
 }
 
 // open reports whether the last of args may stand for several values.

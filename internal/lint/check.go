@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/yuin/gopher-lua/ast"
 
@@ -13,6 +14,7 @@ import (
 // check looks at what is done with the names that resolve has found.
 func (f *file) check(chunk []ast.Stmt) {
 	f.values, f.callees, f.literal = map[ast.Expr]value{}, map[ast.Expr]bool{}, map[*ast.IdentExpr]string{}
+	f.own = map[string]bool{}
 	f.checkStmts(chunk)
 	f.checkParams()
 }
@@ -77,6 +79,11 @@ func (f *file) checkTarget(e ast.Expr) {
 		p.escaped = true // it has more than what is declared
 		return
 	}
+	if of, ok := f.evaluate(at.Object).(classValue); ok {
+		if key, ok := at.Key.(*ast.StringExpr); ok {
+			f.own[of.Class+"."+key.Value] = true
+		}
+	}
 	if _, ok := at.Object.(*ast.IdentExpr); !ok {
 		f.checkExpr(at.Object)
 	}
@@ -134,18 +141,19 @@ func (f *file) checkExpr(e ast.Expr) {
 func (f *file) checkMember(e *ast.AttrGetExpr) {
 	key, ok := e.Key.(*ast.StringExpr)
 	if !ok {
+		f.checkIndex(e)
 		f.checkExpr(e.Object)
 		f.checkExpr(e.Key)
 		return
 	}
 	switch of := f.evaluate(e.Object).(type) {
 	case moduleValue:
-		if f.member(of, key.Value) == nil {
+		if f.member(of, key.Value) == nil && (of.Words == nil || !f.registers()) {
 			err := noFunction(of.Module, key.Value)
 			f.report(codeMember, key.Line(), "."+key.Value, "%s", err.Message).Hint = err.Hint
 		}
 	case wordsValue:
-		if f.member(of, key.Value) == nil {
+		if f.member(of, key.Value) == nil && !f.registers() {
 			err := noFunction(of.module, of.path+"."+key.Value)
 			f.report(codeMember, key.Line(), "."+key.Value, "%s", err.Message).Hint = err.Hint
 		}
@@ -154,18 +162,48 @@ func (f *file) checkMember(e *ast.AttrGetExpr) {
 			f.noMethod(of, key.Value, key.Line(), ".")
 		}
 	case libraryValue:
-		if !slices.Contains(of.members, key.Value) {
+		if instead := runtime.Absent(of.name + "." + key.Value); instead != "" {
+			f.report(codeMember, key.Line(), "."+key.Value, "there is no %s.%s here: %s", of.name, key.Value, instead)
+		} else if !slices.Contains(of.members, key.Value) {
 			f.report(codeMember, key.Line(), "."+key.Value, "%s has no member %q%s", of.name, key.Value, runtime.DidYouMean(key.Value, of.members))
 		}
 	case fileValue:
 		if of.known && !slices.Contains(of.names, key.Value) {
 			f.report(codeRequire, key.Line(), "."+key.Value, "%s exports no %q%s", of.name, key.Value, runtime.DidYouMean(key.Value, of.names))
 		}
+	case classValue:
+		f.checkObject(of, key.Value, key.Line(), ".")
 	case paramsValue:
 		of.use(f, key)
-		return // its identifier is no use of the whole
+		return // its identifier is not a use of the whole
 	}
 	f.checkExpr(e.Object)
+}
+
+// checkObject looks at a field or a method of a library's object. What the file itself
+// assigns to one is known.
+func (f *file) checkObject(of classValue, name string, line int, sep string) {
+	if !of.Has(name) && !f.own[of.Class+"."+name] {
+		f.report(codeMember, line, sep+name, "a %s of %s has no %q%s", of.Class, of.Name, name, runtime.DidYouMean(name, of.Names())).
+			Hint = "mepc-run doc " + of.Name + " shows what it has"
+	}
+}
+
+// checkIndex looks for the item 0 of a list.
+func (f *file) checkIndex(e *ast.AttrGetExpr) {
+	n, ok := e.Key.(*ast.NumberExpr)
+	at, isField := e.Object.(*ast.AttrGetExpr)
+	if !ok || !isField || n.Value != "0" {
+		return
+	}
+	of, ok := f.evaluate(at.Object).(classValue)
+	key, named := at.Key.(*ast.StringExpr)
+	if !ok || !named {
+		return
+	}
+	if field := of.Field(key.Value); field != nil && strings.HasSuffix(field.Type, "[]") {
+		f.report(codeMember, e.Line(), "[0]", "%s is a list, which begins at 1", key.Value)
+	}
 }
 
 // noFunction says what may be meant by a function that m does not have.

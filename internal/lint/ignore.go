@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// ignoreComment is what a line has that is right the way it is:
+// ignoreComment marks a line that is right the way it is:
 //
 //	local unused = 1 -- check: ignore W201
 var ignoreComment = sync.OnceValue(func() *regexp.Regexp {

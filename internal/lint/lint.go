@@ -34,7 +34,7 @@ type Finding struct {
 type Source struct {
 	Name string // for positions
 	Text []byte
-	// Trees are where the files are that it requires, in the order in which they
+	// Trees hold the files that it requires, in the order in which they
 	// are looked through.
 	Trees []fs.FS
 }
@@ -89,6 +89,9 @@ func (l *Linter) Read(src Source) ([]Finding, []Require) {
 	f := &file{Linter: l, src: src, places: placesOf(text)}
 	f.resolve(chunk)
 	f.check(chunk)
+	if sandbox.Vendored(src.Name, src.Text) {
+		return nil, f.requires()
+	}
 	found := f.ignored(text)
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(a.Line-b.Line, a.Col-b.Col, cmp.Compare(a.Code, b.Code))
@@ -108,9 +111,9 @@ func syntaxFinding(err error) Finding {
 	f := Finding{Line: 1, Col: 1, Code: codeSyntax, Message: err.Error()}
 	var syntax *sandbox.SyntaxError
 	if errors.As(err, &syntax) {
-		f.Line, f.Col, f.Message = syntax.Line, max(syntax.Col, 1), syntax.Message
-		if syntax.Near != "" {
-			f.Message += fmt.Sprintf(" near %q", syntax.Near)
+		f.Line, f.Col, f.Message = syntax.Line, max(syntax.Col, 1), syntax.What()
+		if syntax.Hint != "" {
+			f.Message += "; " + syntax.Hint
 		}
 	}
 	return f
@@ -130,6 +133,7 @@ type file struct {
 	callees   map[ast.Expr]bool            // expressions that are called
 	literal   map[*ast.IdentExpr]string    // what is required by each require("name")
 	modules   map[string]*exports          // required files, by name
+	own       map[string]bool              // what the file assigns to a library's objects, as class.name
 	paramsAt  int                          // the line of params{}; 0: it has not come yet
 }
 

@@ -102,7 +102,7 @@ func FuzzFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, name := range append(files, "../../recipes/bluegreen.lua", "../../recipes/lib/old.lua") {
+	for _, name := range append(files, "../../recipes/bluegreen.lua", "../../recipes/lib/node.lua") {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// params is what a params{} declares.
+// params holds what a params{} declares.
 type params struct {
 	names   []string
 	lines   map[string]int

@@ -61,5 +61,5 @@ func (p *places) find(line int, word string) place {
 	return fallback
 }
 
-// maxLines is how many lines of one statement are looked through.
+// maxLines limits how many lines of one statement are searched.
 const maxLines = 40

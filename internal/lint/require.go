@@ -5,17 +5,23 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/yuin/gopher-lua/ast"
+
+	"github.com/mepc/mepc-run/recipes"
+	"github.com/mepc/mepc-run/runtime"
 )
 
-// exports is what a required file returns.
+// exports describes what a required file returns.
 type exports struct {
-	name    string
-	missing bool
-	known   bool // names are all that it has
-	names   []string
+	name      string
+	missing   bool
+	known     bool // names are all that it has
+	names     []string
+	registers bool            // it calls assert:register
+	library   recipes.Library // what its comments say
 }
 
 // exportsKey is a file as recipes share it.
@@ -40,6 +46,22 @@ func (f *file) require(name string) *exports {
 	return x
 }
 
+// registers reports whether the file, or one that it requires, makes words of its own
+// for assert or match: what those are is known when it runs.
+func (f *file) registers() bool {
+	if strings.Contains(string(f.src.Text), registering) {
+		return true
+	}
+	for _, r := range f.requires() {
+		if x := f.require(r.Name); x != nil && x.registers {
+			return true
+		}
+	}
+	return false
+}
+
+const registering = ":register("
+
 // requires returns the places where files are required.
 func (f *file) requires() []Require {
 	var all []Require
@@ -60,6 +82,12 @@ func (f *file) readExports(name string) *exports {
 	}
 	for _, tree := range f.src.Trees {
 		r, err := tree.Open(fileOf(name))
+		short := strings.TrimSuffix(fileOf(name), ".lua")
+		for _, other := range []string{short + "/init.lua", "vendor/" + fileOf(name), "vendor/" + short + "/init.lua"} {
+			if errors.Is(err, fs.ErrNotExist) {
+				r, err = tree.Open(other)
+			}
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -76,10 +104,17 @@ func (f *file) readExports(name string) *exports {
 			return x.(*exports)
 		}
 		x := f.exportsOf(Source{Name: name, Text: text})
+		x.registers = strings.Contains(string(text), registering)
+		x.library = recipes.Read(name, string(text))
 		f.exported.Store(key, x)
 		return x
 	}
-	return &exports{name: name, missing: true}
+	return &exports{name: name, missing: !f.isGlobal(name) && !f.isModule(name)}
+}
+
+// isModule reports whether require gives a module by a name that is not its own.
+func (f *file) isModule(name string) bool {
+	return slices.ContainsFunc(f.Linter.modules, func(m runtime.Module) bool { return slices.Contains(m.Requires, name) })
 }
 
 // exportsOf reads the names off a file of the usual form:

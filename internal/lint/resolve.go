@@ -275,6 +275,10 @@ func (f *file) undefined() {
 			}
 			names = append(names, v.name)
 		}
+		if instead := runtime.Absent(id.Value); instead != "" && hint == "" {
+			f.report(codeUndefined, id.Line(), id.Value, "there is no %s here: %s", id.Value, instead)
+			continue
+		}
 		similar := ""
 		if hint == "" {
 			similar = runtime.DidYouMean(id.Value, names)

@@ -7,10 +7,11 @@ import (
 	"github.com/yuin/gopher-lua/ast"
 
 	"github.com/mepc/mepc-run/internal/sandbox"
+	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// value is what is known of an expression without running it; nil: nothing.
+// value holds what is known about an expression without running it; nil: nothing.
 type value any
 
 type (
@@ -37,6 +38,8 @@ type (
 	}
 	paramsValue struct{ *params }
 	fileValue   struct{ *exports }
+	// classValue is an object of a library's class.
+	classValue struct{ *recipes.Library }
 )
 
 // evaluate returns what is known of e.
@@ -101,7 +104,7 @@ func (f *file) member(of value, name string) value {
 	case moduleValue:
 		for i := range of.Funcs {
 			if fn := &of.Funcs[i]; fn.Name == name && name != "" {
-				return functionValue{name: of.Name + "." + name, fn: fn, module: of.Module}
+				return functionValue{name: fn.Qualified(of.Name), fn: fn, module: of.Module, method: fn.Colon}
 			}
 		}
 		if of.Words != nil {
@@ -152,10 +155,15 @@ func method(t *runtime.Type, name string) *runtime.Func {
 // callee returns the function that e calls, as far as that is known.
 func (f *file) callee(e *ast.FuncCallExpr) (functionValue, bool) {
 	if e.Func == nil {
-		if of, ok := f.evaluate(e.Receiver).(objectValue); ok {
+		switch of := f.evaluate(e.Receiver).(type) {
+		case objectValue:
 			fn, ok := f.member(of, e.Method).(functionValue)
 			fn.method = false // it has its object
 			return fn, ok
+		case moduleValue:
+			fn, ok := f.member(of, e.Method).(functionValue)
+			fn.method = false // it has its module
+			return fn, ok && fn.fn.Colon
 		}
 		return functionValue{}, false
 	}
@@ -180,6 +188,11 @@ func (f *file) result(e *ast.FuncCallExpr) value {
 		}
 		return nil
 	}
+	if at, ok := e.Func.(*ast.AttrGetExpr); ok {
+		if of, ok := f.evaluate(at.Object).(fileValue); ok {
+			return of.makes(at.Key)
+		}
+	}
 	fn, ok := f.callee(e)
 	if !ok {
 		return nil
@@ -191,6 +204,18 @@ func (f *file) result(e *ast.FuncCallExpr) value {
 		if t := &fn.module.Types[i]; fn.fn.Gives(t) {
 			return objectValue{fn.module, t}
 		}
+	}
+	return nil
+}
+
+// makes returns what the file's function of that name returns, where that is an object.
+func (v fileValue) makes(name ast.Expr) value {
+	key, ok := name.(*ast.StringExpr)
+	if !ok || v.library.Class == "" {
+		return nil
+	}
+	if fn := v.library.Func(key.Value); fn != nil && fn.Returns == v.library.Class {
+		return classValue{&v.library}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@
 //
 // A holder renews its lock every Renewal, by the run's clock; one that is not
 // renewed ends by itself after TTL. A run makes no effect when its lock was not
-// renewed for Limit: by then nobody else can have it.
+// renewed for Limit: until then no one else can have it.
 package lock
 
 import (
@@ -26,7 +26,7 @@ const (
 	Limit   = 10 * time.Second
 )
 
-// Holder is who has a lock.
+// Holder identifies the holder of a lock.
 type Holder struct {
 	Owner   string    `json:"owner"` // the run's name, or that of a person
 	Who     string    `json:"who"`
@@ -34,16 +34,23 @@ type Holder struct {
 	Token   int64     `json:"token"`
 	Since   time.Time `json:"since"`
 	Renewed time.Time `json:"renewed"` // by the clock of where the lock is
-	// Life is how long the lock lasts without a renewal; 0: TTL.
+	// Life is the time the lock lasts without a renewal; 0: TTL.
 	Life time.Duration `json:"life,omitempty"`
 	// Message says why a person took it. Such a lock does not end by itself.
 	Message string `json:"message,omitempty"`
+
+	late bool // its time is up, by a clock that may have been set
 }
 
 // Manual reports whether a person took the lock.
 func (h *Holder) Manual() bool { return h.Message != "" }
 
 func (h *Holder) life() time.Duration { return max(TTL, h.Life) }
+
+// yields reports whether the lock of h may be taken by next, who saw over.
+func (h *Holder) yields(next, over *Holder) bool {
+	return h.Owner == next.Owner || over != nil && h.Owner == over.Owner && h.Token == over.Token && h.Renewed.Equal(over.Renewed)
+}
 
 // String names the holder to people.
 func (h *Holder) String() string {
@@ -53,11 +60,12 @@ func (h *Holder) String() string {
 	return fmt.Sprintf("run %s of %s on %s, since %s", h.Owner, h.Who, h.Host, h.Since.UTC().Format(time.RFC3339))
 }
 
-// Place is where locks are.
+// Place stores locks.
 type Place interface {
 	// Take takes app's lock for h, with a token above floor, unless somebody else
-	// than h.Owner and over has it. It returns who has it then.
-	Take(ctx context.Context, app string, h Holder, over string, floor int64) (*Holder, error)
+	// has it. It returns who has it then. The lock of over, if not nil, is taken
+	// unless it was renewed since over was seen.
+	Take(ctx context.Context, app string, h Holder, over *Holder, floor int64) (*Holder, error)
 	// Renew makes h keep the lock. It returns ErrLost when h does not have it.
 	// gone says that it may have ended in between.
 	Renew(ctx context.Context, app string, h Holder, gone bool) error

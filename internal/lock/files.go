@@ -94,14 +94,19 @@ func (f *Files) locked(app string, change func(*entry) error) error {
 }
 
 // Take implements Place.
-func (f *Files) Take(_ context.Context, app string, h Holder, over string, floor int64) (*Holder, error) {
+func (f *Files) Take(_ context.Context, app string, h Holder, over *Holder, floor int64) (*Holder, error) {
 	var got *Holder
 	err := f.change(app, func(e *entry) error {
 		at := f.clock.Now()
 		now := e.live(at)
 		switch {
-		case now != nil && now.Owner != h.Owner && now.Owner != over:
+		case now != nil && !now.yields(&h, over):
 			got = now
+			return nil
+		case now == nil && e.Holder != nil && !e.Holder.yields(&h, over):
+			dead := *e.Holder
+			dead.late = true // or the clock was put forward
+			got = &dead
 			return nil
 		case now != nil && now.Owner == h.Owner:
 			h.Token, h.Since = now.Token, now.Since

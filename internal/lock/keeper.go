@@ -41,22 +41,24 @@ type Request struct {
 const (
 	// A lock that is held is looked at again after this time, and then less often.
 	firstPoll, lastPoll = 100 * time.Millisecond, time.Second
-	// patience is how long a lock can be held by a holder that is dead.
-	patience = TTL + time.Second
-	// lostReplies is how often Redis is asked again that did not answer.
+	// patience is the longest time a dead holder can keep a lock.
+	patience = TTL + 2*time.Second
+	// lostReplies is the number of retries when Redis does not answer.
 	lostReplies = 3
-	// again is when a renewal is repeated that did not work.
+	// again is the delay before a failed renewal is repeated.
 	again = time.Second
 )
 
 // Take waits for the lock and takes it. A holder that is seen to renew it lives:
 // it is waited for as long as Wait says, and then the error names it. One that
 // does not is taken over when its time is up, or at once when it is known to be
-// dead; from says whose it was.
+// dead; from says whose it was. A clock that is set makes nobody's time be up, nor go
+// on: what counts is how long the lock was seen unrenewed.
 func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, err error) {
 	begun := q.Clock.Now()
 	var first, last *Holder
-	over := ""
+	var still time.Time // since when last is as it is
+	var over *Holder    // to be taken over, as it was seen
 	for failed, poll := 0, firstPoll; ; poll = min(2*poll, lastPoll) {
 		asked := q.Clock.Now()
 		got, err := place.Take(ctx, q.App, q.Holder, over, q.Floor)
@@ -66,21 +68,28 @@ func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, 
 				return nil, "", err
 			}
 		case got.Owner == q.Holder.Owner:
-			if last != nil && (over != "" || asked.Sub(begun) > Renewal && last.Renewed.Equal(first.Renewed)) {
+			if last != nil && (over != nil || asked.Sub(begun) > Renewal && last.Renewed.Equal(first.Renewed)) {
 				from = last.String()
 			}
 			return keep(place, q, *got, asked), from, nil
 		default:
-			failed = 0
+			failed, over = 0, nil
 			if first == nil || first.Owner != got.Owner {
 				first = got
 			}
+			if last == nil || last.Owner != got.Owner || !last.Renewed.Equal(got.Renewed) {
+				still = asked
+			}
 			last = got
+			quiet := asked.Sub(still)
 			lives := got.Manual() || !got.Renewed.Equal(first.Renewed)
 			waited := asked.Sub(begun)
 			switch {
 			case !got.Manual() && q.Dead != nil && q.Dead(got.Owner):
-				over = got.Owner
+				over = got
+				continue
+			case !got.Manual() && (got.late && quiet > Renewal+time.Second || quiet > got.life()):
+				over = got // seen on this process's clock, whatever those of others show
 				continue
 			case lives && waited >= q.Wait, waited >= max(q.Wait, patience):
 				return nil, "", busy(q.App, got)
@@ -95,7 +104,7 @@ func Take(ctx context.Context, place Place, q Request) (k *Keeper, from string, 
 func busy(app string, h *Holder) error {
 	e := failure.New(failure.Conflict, "%s is locked by %s", app, h)
 	if h.Manual() {
-		return e.WithHint("mepc-run lock release %s gives it back, when that is over", app)
+		return e.WithHint("mepc-run lock release %s releases it when that is over", app)
 	}
 	return e.WithHint("wait until that is done, then run again; --lock-wait 10m waits for it")
 }
@@ -107,22 +116,21 @@ func keep(place Place, q Request, h Holder, asked time.Time) *Keeper {
 		return k
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	k.stop = func() { stop(); <-done }
-	go func() {
-		defer close(done)
+	done := failure.Go(func() error {
 		for k.clock.Sleep(ctx, Renewal) == nil {
 			for k.renew(ctx) != nil && !k.isLost() {
 				if k.clock.Sleep(ctx, again) != nil {
-					return
+					return nil
 				}
 			}
 		}
-	}()
+		return nil
+	})
+	k.stop = func() { stop(); <-done }
 	return k
 }
 
-// steady is how often a virtual clock renews before it does so less and less: a
+// steady is the number of renewals on a virtual clock before they become rarer: a
 // day must not take longer than the minutes that matter.
 const steady = 60
 
@@ -172,7 +180,7 @@ func (k *Keeper) renew(ctx context.Context) error {
 	k.mu.Lock()
 	gone, h := asked.Sub(k.renewed) >= TTL*k.stretch, k.holder
 	k.mu.Unlock()
-	err := k.place.Renew(ctx, k.app, h, gone)
+	err := failure.Protect(func() error { return k.place.Renew(ctx, k.app, h, gone) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil && asked.After(k.renewed) {
@@ -184,11 +192,30 @@ func (k *Keeper) renew(ctx context.Context) error {
 	return err
 }
 
-// Allow implements effect.Guard: without the lock nothing is changed. What takes
-// back the run's doings asks once more for a lock that was not renewed in time.
+// show renews the lock now. A connection that broke costs a question, not the answer.
+func (k *Keeper) show(ctx context.Context) (err error) {
+	for range lostReplies {
+		if err = k.renew(ctx); err == nil || k.isLost() || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// Allow implements effect.Guard: without the lock nothing is changed. An undo step asks
+// once more for a lock that was not renewed in time. Where it ends something, it asks each
+// time: a Redis that came back with old data has forgotten the lock, and another run may
+// have adopted what this one started. Renewed, the lock keeps others away until the step
+// is done.
 func (k *Keeper) Allow(ctx context.Context, op *effect.Op) error {
 	if !op.Class.Mutates() {
 		return nil
+	}
+	if op.Class == effect.Destructive && effect.Undoing(ctx) && !k.isLost() {
+		if err := k.show(ctx); err != nil && !k.isLost() {
+			return failure.New(failure.Conflict, "cannot tell whether this run still holds the lock of %s; another run may be changing %s: %s", k.app, op.Target, err.Error()).
+				WithHint("does %s answer? run again when it does", k.place)
+		}
 	}
 	k.mu.Lock()
 	age, lost, limit := k.clock.Now().Sub(k.renewed), k.lost, Limit*k.stretch
@@ -196,14 +223,14 @@ func (k *Keeper) Allow(ctx context.Context, op *effect.Op) error {
 	if !lost && age < limit {
 		return nil
 	}
-	if !lost && effect.Undoing(ctx) && k.renew(ctx) == nil {
+	if !lost && effect.Undoing(ctx) && k.show(ctx) == nil {
 		return nil
 	}
 	if k.isLost() {
-		return failure.New(failure.Conflict, "the lock of %s is lost: it was not renewed for %s, and is someone else's or nobody's by now", k.app, age.Round(time.Second)).
-			WithHint("mepc-run lock status %s tells whose it is; run again when that is done", k.app)
+		return failure.New(failure.Conflict, "the lock of %s is lost: it expired or someone else has taken it", k.app).
+			WithHint("mepc-run lock status %s shows who holds it; run again when it is released", k.app)
 	}
-	return failure.New(failure.Conflict, "the lock of %s was not renewed for %s: somebody else may take it any time", k.app, age.Round(time.Second)).
+	return failure.New(failure.Conflict, "the lock of %s was not renewed for %s: someone else may take it at any time", k.app, age.Round(time.Second)).
 		WithHint("does %s answer? run again when it does", k.place)
 }
 

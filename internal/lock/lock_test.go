@@ -15,6 +15,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lock"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // stand is a place of locks whose time is a virtual clock.
@@ -33,7 +34,7 @@ func everywhere(t *testing.T, f func(t *testing.T, s *stand)) {
 		}
 		c := redis.NewClient(&redis.Options{Dialer: w.DialRedis, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
 		t.Cleanup(func() { c.Close(); w.Close() })
-		f(t, &stand{lock.InRedis(c, "redis"), w.Clock().(*clock.Virtual), w})
+		f(t, &stand{lock.InRedis(c, "redis", w.Clock(), nil), w.Clock().(*clock.Virtual), w})
 	})
 	t.Run("files", func(t *testing.T) {
 		clk := clock.NewVirtual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -118,6 +119,26 @@ func TestADeadHolderIsTakenOverAndNamed(t *testing.T) {
 	})
 }
 
+// A holder that was taken for dead and renews its lock before it is taken over lives.
+func TestAHolderThatRenewsIsNotTakenOver(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *stand) {
+		a := s.take(t, s.request("alice"))
+		seen, err := s.Take(t.Context(), "shop", lock.Holder{Owner: "bob"}, nil, 0)
+		if err != nil || seen.Owner != "alice" {
+			t.Fatalf("%v, %v", seen, err)
+		}
+		s.clock.Advance(lock.Renewal + time.Second)
+		got, err := s.Take(t.Context(), "shop", lock.Holder{Owner: "bob"}, seen, 0)
+		if err != nil || got.Owner != "alice" {
+			t.Fatalf("%v, %v", got, err)
+		}
+		a.Leave()
+		if got, err = s.Take(t.Context(), "shop", lock.Holder{Owner: "bob"}, got, 0); err != nil || got.Owner != "bob" {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
+
 func TestAskingAgainGivesTheSameLock(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *stand) {
 		a := s.take(t, s.request("alice"))
@@ -184,7 +205,7 @@ func TestTokensRiseThoughRedisForgets(t *testing.T) {
 			t.Skip("files forget nothing")
 		}
 		k := s.take(t, s.request("alice"))
-		if err := s.world.RestartRedis(sim.State{}); err != nil {
+		if err := s.world.RestartRedis(state.State{}); err != nil {
 			t.Fatal(err)
 		}
 		s.clock.Advance(6 * time.Second)
@@ -194,7 +215,7 @@ func TestTokensRiseThoughRedisForgets(t *testing.T) {
 		if h, _ := s.Look(t.Context(), "shop"); h == nil || h.Token != k.Token() {
 			t.Errorf("the lock is %v", h)
 		}
-		if err := s.world.RestartRedis(sim.State{}); err != nil {
+		if err := s.world.RestartRedis(state.State{}); err != nil {
 			t.Fatal(err)
 		}
 		q := s.request("bob")
@@ -205,6 +226,48 @@ func TestTokensRiseThoughRedisForgets(t *testing.T) {
 		s.clock.Advance(6 * time.Second)
 		if err := write(t, k); failure.KindOf(err) != failure.Conflict {
 			t.Errorf("alice goes on: %v", err)
+		}
+	})
+}
+
+// What an undo step ends, another run may have adopted: it shows that the lock is still its
+// own, at once and not by its age.
+func TestAnUndoStepThatEndsSomethingShowsItsLock(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *stand) {
+		if s.world == nil {
+			t.Skip("files forget nothing")
+		}
+		undo := effect.Undo(t.Context())
+		ends := &effect.Op{Name: "docker.stop", Target: "shop-1", Class: effect.Destructive}
+		forget := func() {
+			t.Helper()
+			if err := s.world.RestartRedis(state.State{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k := s.take(t, s.request("alice"))
+		forget()
+		if err := k.Allow(undo, ends); err != nil {
+			t.Errorf("nobody else came: %v", err)
+		}
+		if h, _ := s.Look(t.Context(), "shop"); h == nil || h.Owner != "alice" {
+			t.Errorf("the lock is not kept from others meanwhile: %v", h)
+		}
+		s.world.SetRedisDown(true)
+		if err := k.Allow(undo, ends); failure.KindOf(err) != failure.Conflict || !strings.Contains(err.Error(), "another run may be changing shop-1") {
+			t.Errorf("nobody can be asked: %v", err)
+		}
+		if err := k.Allow(undo, &effect.Op{Name: "docker.start", Class: effect.Write}); err != nil {
+			t.Errorf("to start something ends nothing: %v", err)
+		}
+		s.world.SetRedisDown(false)
+		forget()
+		s.clock.Advance(time.Millisecond)
+		if err := s.take(t, s.request("bob")).Release(t.Context()); err != nil { // bob deployed, and is done
+			t.Fatal(err)
+		}
+		if err := k.Allow(undo, ends); failure.KindOf(err) != failure.Conflict {
+			t.Errorf("bob deployed meanwhile: %v", err)
 		}
 	})
 }
@@ -233,7 +296,7 @@ func TestOfManyAtOnceOneGetsIt(t *testing.T) {
 		var all sync.WaitGroup
 		for _, owner := range strings.Split("abcdefgh", "") {
 			all.Go(func() {
-				h, err := s.Take(t.Context(), "shop", lock.Holder{Owner: owner}, "", 0)
+				h, err := s.Take(t.Context(), "shop", lock.Holder{Owner: owner}, nil, 0)
 				if err != nil {
 					t.Error(err)
 					return
@@ -248,4 +311,43 @@ func TestOfManyAtOnceOneGetsIt(t *testing.T) {
 			t.Errorf("%d holders: %v", len(got), got)
 		}
 	})
+}
+
+// turned is a clock whose face is set, as time.Now's is, while what it measures goes on:
+// a lock in a file has the face's time.
+type turned struct {
+	*clock.Virtual
+	by time.Duration
+}
+
+func (c *turned) Now() time.Time { return c.Virtual.Now().Add(c.by) }
+
+func TestLocksInFilesWhileTheClockIsSet(t *testing.T) {
+	t.Parallel()
+	const year = 365 * 24 * time.Hour
+	for _, by := range []time.Duration{-year, -time.Hour, -time.Second, time.Second, time.Hour, year} {
+		clk := clock.NewVirtual(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		face := &turned{Virtual: clk}
+		s := &stand{lock.InFiles(filepath.Join(t.TempDir(), "locks"), face), clk, nil}
+
+		alice := s.take(t, s.request("alice"))
+		face.by = by
+		if _, _, err := lock.Take(t.Context(), s, s.request("bob")); failure.KindOf(err) != failure.Conflict {
+			t.Errorf("%s: alice lives, and bob gets %v", by, err)
+		}
+		if err := write(t, alice); err != nil {
+			t.Errorf("%s: alice: %v", by, err)
+		}
+
+		alice.Leave() // it is dead
+		face.by = 2 * by
+		begun := clk.Now()
+		_, from, err := lock.Take(t.Context(), s, s.request("carol"))
+		if err != nil || !strings.Contains(from, "alice") {
+			t.Errorf("%s: carol gets %v, from %q", by, err, from)
+		}
+		if took := clk.Now().Sub(begun); took > lock.TTL+2*time.Second {
+			t.Errorf("%s: it took %s", by, took)
+		}
+	}
 }

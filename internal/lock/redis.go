@@ -9,42 +9,48 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/keys"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// Key is where app's lock is.
+// Key returns the key of app's lock.
 func Key(app string) string { return "mepc:lock:{" + app + "}" }
 
-// FenceKey is where the highest token is that any lock of app had.
+// FenceKey returns the key of the highest token that any lock of app had.
 func FenceKey(app string) string { return "mepc:fence:{" + app + "}" }
 
-// ErrLost says that the lock is someone else's, or nobody's.
+// ErrLost says that the lock is free or someone else's.
 var ErrLost = errors.New("the lock is lost")
 
 // answerTime bounds each exchange with Redis.
 const answerTime = 3 * time.Second
 
-// races is how often a transaction is tried that others were faster in.
+// races is the number of attempts at a transaction that others keep winning.
 const races = 20
 
 // Redis is a Redis that has locks. It needs no scripts, and so no right to them.
 type Redis struct {
-	client redis.UniversalClient
-	name   string
+	client  redis.UniversalClient
+	name    string
+	clock   clock.Clock // of the world that the Redis is in
+	explain func(error) error
 }
 
-// InRedis returns the place in a Redis, which people know as name.
-func InRedis(client redis.UniversalClient, name string) *Redis { return &Redis{client, name} }
+// InRedis returns the place in a Redis of clk's world, which people know as name.
+// explain says what an error of that Redis means, or returns nil; it may be nil.
+func InRedis(client redis.UniversalClient, name string, clk clock.Clock, explain func(error) error) *Redis {
+	return &Redis{client, name, clk, explain}
+}
 
 // String names the Redis.
 func (r *Redis) String() string { return r.name }
 
-// transact runs f with the keys watched until nobody interferes.
+// transact runs f with the keys watched, again and again until no one interferes.
 func (r *Redis) transact(ctx context.Context, app string, f func(ctx context.Context, tx *redis.Tx, now *Holder) error) error {
 	var err error
 	for range races {
-		call, cancel := context.WithTimeout(ctx, answerTime)
+		call, cancel := r.clock.WithTimeout(ctx, answerTime, nil)
 		err = r.client.Watch(call, func(tx *redis.Tx) error {
 			now, err := read(call, tx, app)
 			if err != nil {
@@ -57,17 +63,23 @@ func (r *Redis) transact(ctx context.Context, app string, f func(ctx context.Con
 			break
 		}
 	}
-	return r.explain(ctx, err)
+	return r.failed(ctx, err)
 }
 
-func (r *Redis) explain(ctx context.Context, err error) error {
+func (r *Redis) failed(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, ErrLost) || failure.As(err) != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return failure.Wrap(failure.Unavailable, err, "the lock in %s", r.name)
+	if r.explain != nil {
+		if known := failure.As(r.explain(err)); known != nil {
+			known.Message = "the lock in " + r.name + ": " + known.Message
+			return known
+		}
+	}
+	return failure.Wrap(failure.Unavailable, err, "the lock in %s", r.name).WithHint("is Redis running at %s?", r.name)
 }
 
 // read returns who has the lock, or nil.
@@ -82,16 +94,16 @@ func read(ctx context.Context, c redis.Cmdable, app string) (*Holder, error) {
 	h := &Holder{}
 	if err := json.Unmarshal([]byte(text), h); err != nil || h.Owner == "" {
 		return nil, failure.New(failure.Conflict, "%s holds no lock of mepc-run: %.60q", Key(app), text).
-			WithHint("look who wrote it; redis-cli DEL '%s' removes it", Key(app))
+			WithHint("find out who wrote it; redis-cli DEL '%s' removes it", Key(app))
 	}
 	return h, nil
 }
 
 // Take implements Place.
-func (r *Redis) Take(ctx context.Context, app string, h Holder, over string, floor int64) (*Holder, error) {
+func (r *Redis) Take(ctx context.Context, app string, h Holder, over *Holder, floor int64) (*Holder, error) {
 	var got *Holder
 	err := r.transact(ctx, app, func(ctx context.Context, tx *redis.Tx, now *Holder) error {
-		if now != nil && now.Owner != h.Owner && now.Owner != over {
+		if now != nil && !now.yields(&h, over) {
 			got = now
 			return nil
 		}
@@ -172,7 +184,7 @@ func (r *Redis) Release(ctx context.Context, app, owner string) error {
 	})
 }
 
-// Break takes the lock away from whoever has it, who notices at its next renewal.
+// Break takes the lock away from its holder, who notices at its next renewal.
 func (r *Redis) Break(ctx context.Context, app string) error {
 	return r.transact(ctx, app, func(ctx context.Context, tx *redis.Tx, now *Holder) error {
 		if now == nil {
@@ -189,21 +201,21 @@ func (r *Redis) Break(ctx context.Context, app string) error {
 
 // Look implements Place.
 func (r *Redis) Look(ctx context.Context, app string) (*Holder, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := r.clock.WithTimeout(ctx, answerTime, nil)
 	defer cancel()
 	h, err := read(ctx, r.client, app)
-	return h, r.explain(ctx, err)
+	return h, r.failed(ctx, err)
 }
 
 // Apps returns the apps that are locked.
 func (r *Redis) Apps(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := r.clock.WithTimeout(ctx, answerTime, nil)
 	defer cancel()
 	var apps []string
 	prefix, suffix := Key("")[:len(Key(""))-1], "}"
-	for key, err := range keys.Match(ctx, r.client, prefix+"*") {
+	for key, err := range servers.Keys(ctx, r.client, prefix+"*") {
 		if err != nil {
-			return apps, r.explain(ctx, err)
+			return apps, r.failed(ctx, err)
 		}
 		if len(key) > len(prefix)+len(suffix) {
 			apps = append(apps, key[len(prefix):len(key)-len(suffix)])

@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
-// asked is what a run asked for: names of things, keys, and patterns of them.
+// asked holds what a run asked for: names of things, keys, and patterns of them.
 type asked struct {
 	facts    map[factKey]bool
 	keys     []dbKey  // all keys that were named, in order
@@ -151,11 +151,11 @@ func Covers(patterns []string, pattern string) bool {
 	})
 }
 
-// basis returns what the plan rests on, as it was: what effects touch, the
+// basis returns the state that the plan depends on: what effects touch, the
 // things that were asked for by name, and those that were listed by their labels
 // or repository. What was only found by going through everything is left out:
 // the plan would be stale as soon as anyone does anything.
-func (a *asked) basis(before *sim.State, touched map[string]bool) []Fact {
+func (a *asked) basis(before *state.State, touched map[string]bool) []Fact {
 	kinds := map[factKey]bool{}
 	for k := range a.facts {
 		kinds[k] = true

@@ -12,7 +12,7 @@ func (p *Plan) Rewritten(now *Plan) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(p.Recipe.Files)) {
 		if is, ok := now.Recipe.Files[name]; !ok {
-			out = append(out, name+" is not required any more")
+			out = append(out, name+" is no longer required")
 		} else if is != p.Recipe.Files[name] {
 			out = append(out, name+" changed")
 		}
@@ -38,7 +38,7 @@ func (p *Plan) Differs(now *Plan) []string {
 	for i := range max(len(was), len(is)) {
 		switch {
 		case i >= len(is):
-			return []string{fmt.Sprintf("effect %d was %s, and is not there any more", i+1, was[i])}
+			return []string{fmt.Sprintf("effect %d was %s, and is gone", i+1, was[i])}
 		case i >= len(was):
 			return []string{fmt.Sprintf("effect %d is new: %s", i+1, is[i])}
 		case was[i] != is[i]:

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // diffEngines returns what is different on the engines. Of what was there before
 // and still is, only what touched names counts: time alone changes things, too.
 // Symbols stand for what the engine chose.
-func diffEngines(before, now []sim.EngineState, touched func(name string) bool) []Change {
+func diffEngines(before, now []state.Engine, touched func(name string) bool) []Change {
 	var all []Change
 	for n := range now {
 		engine := ""
@@ -28,30 +28,30 @@ func diffEngines(before, now []sim.EngineState, touched func(name string) bool) 
 	return all
 }
 
-func diffEngine(before, now *sim.EngineState, touched func(string) bool) []Change {
+func diffEngine(before, now *state.Engine, touched func(string) bool) []Change {
 	var all []Change
-	all = append(all, diffThings("container", before.Containers, now.Containers, thing[sim.Container]{
-		key:  func(c *sim.Container) string { return c.ID },
-		name: func(c *sim.Container) string { return c.Name },
+	all = append(all, diffThings("container", before.Containers, now.Containers, thing[state.Container]{
+		key:  func(c *state.Container) string { return c.ID },
+		name: func(c *state.Container) string { return c.Name },
 		text: containerText,
 		diff: containerDiff,
-		app:  func(c *sim.Container) string { return c.Labels["mepc.app"] },
+		app:  func(c *state.Container) string { return c.Labels["mepc.app"] },
 	}, touched)...)
 	all = append(all, diffImages(before.Images, now.Images)...)
-	all = append(all, diffThings("network", before.Networks, now.Networks, thing[sim.Network]{
-		key:  func(n *sim.Network) string { return n.ID },
-		name: func(n *sim.Network) string { return n.Name },
-		text: func(n *sim.Network) string { return n.Driver },
+	all = append(all, diffThings("network", before.Networks, now.Networks, thing[state.Network]{
+		key:  func(n *state.Network) string { return n.ID },
+		name: func(n *state.Network) string { return n.Name },
+		text: func(n *state.Network) string { return n.Driver },
 	}, touched)...)
 	all = append(all, diffSwarm(before.Swarm, now.Swarm, touched)...)
-	return append(all, diffThings("volume", before.Volumes, now.Volumes, thing[sim.Volume]{
-		key:  func(v *sim.Volume) string { return v.Name },
-		name: func(v *sim.Volume) string { return v.Name },
-		text: func(v *sim.Volume) string { return v.Driver },
+	return append(all, diffThings("volume", before.Volumes, now.Volumes, thing[state.Volume]{
+		key:  func(v *state.Volume) string { return v.Name },
+		name: func(v *state.Volume) string { return v.Name },
+		text: func(v *state.Volume) string { return v.Driver },
 	}, touched)...)
 }
 
-// thing is how things of one kind are compared and shown.
+// thing defines how things of one kind are compared and shown.
 type thing[T any] struct {
 	key, name, text func(*T) string
 	diff            func(was, is *T) string // nil: it never changes
@@ -92,7 +92,7 @@ func diffThings[T any](kind string, before, now []T, t thing[T], touched func(st
 	return all
 }
 
-func containerText(c *sim.Container) string {
+func containerText(c *state.Container) string {
 	parts := []string{imageName(c), statusOf(c)}
 	if r := c.Labels["mepc.release"]; r != "" {
 		parts = append(parts, "release "+r)
@@ -100,7 +100,7 @@ func containerText(c *sim.Container) string {
 	return strings.Join(parts, ", ")
 }
 
-func imageName(c *sim.Container) string {
+func imageName(c *state.Container) string {
 	v, app := c.Labels["mepc.version"], c.Labels["mepc.app"]
 	if v != "" && app != "" && isID(c.Image) {
 		return "version " + v
@@ -110,9 +110,9 @@ func imageName(c *sim.Container) string {
 
 func isID(ref string) bool { return strings.HasPrefix(ref, "sha256:") }
 
-func statusOf(c *sim.Container) string { return cmp.Or(c.Status, "running") }
+func statusOf(c *state.Container) string { return cmp.Or(c.Status, "running") }
 
-func containerDiff(was, is *sim.Container) string {
+func containerDiff(was, is *state.Container) string {
 	var parts []string
 	for _, f := range []struct{ name, was, is string }{
 		{"name", was.Name, is.Name},
@@ -130,7 +130,7 @@ func containerDiff(was, is *sim.Container) string {
 	return strings.Join(parts, ", ")
 }
 
-func networkNames(c *sim.Container) string {
+func networkNames(c *state.Container) string {
 	names := make([]string, 0, len(c.Networks))
 	for _, n := range c.Networks {
 		names = append(names, n.Network)
@@ -141,7 +141,7 @@ func networkNames(c *sim.Container) string {
 
 // diffImages tells of references, which is how people know images, and of images
 // without one.
-func diffImages(before, now []sim.Image) []Change {
+func diffImages(before, now []state.Image) []Change {
 	was, is := references(before), references(now)
 	var all []Change
 	for ref, id := range is {
@@ -161,7 +161,7 @@ func diffImages(before, now []sim.Image) []Change {
 	return all
 }
 
-func references(images []sim.Image) map[string]string {
+func references(images []state.Image) map[string]string {
 	refs := make(map[string]string, len(images))
 	for i := range images {
 		img := &images[i]
@@ -190,7 +190,7 @@ const routing = "frontend:"
 
 // diffKey compares a key with what it was; nil is not there. It reports false
 // when nothing is different.
-func diffKey(name string, was, is *sim.RedisKey) (Change, bool) {
+func diffKey(name string, was, is *state.RedisKey) (Change, bool) {
 	c := Change{Kind: "key", Name: name}
 	if strings.HasPrefix(name, routing) && (was == nil || was.List != nil) && (is == nil || is.List != nil) {
 		c.Kind = "list"
@@ -212,11 +212,11 @@ func diffKey(name string, was, is *sim.RedisKey) (Change, bool) {
 }
 
 // equalKeys leaves out how long a key has still to live: that is time's affair.
-func equalKeys(a, b *sim.RedisKey) bool {
+func equalKeys(a, b *state.RedisKey) bool {
 	return valueText(a) == valueText(b) && (a.TTL > 0) == (b.TTL > 0)
 }
 
-func backends(k *sim.RedisKey) []string {
+func backends(k *state.RedisKey) []string {
 	if k == nil {
 		return nil
 	}
@@ -272,13 +272,13 @@ func unique(list []string) []string {
 }
 
 // ours reports whether a key holds nothing but routing and mepc-run's own notes.
-// The values of others are nobody's to see.
+// The values of others are not shown.
 func ours(name string) bool {
 	return strings.HasPrefix(name, routing) || strings.HasPrefix(name, "dead:") || strings.HasPrefix(name, "mepc:")
 }
 
 // keyText says what a key holds.
-func keyText(name string, k *sim.RedisKey) string {
+func keyText(name string, k *state.RedisKey) string {
 	if ours(name) {
 		return valueText(k)
 	}
@@ -298,7 +298,7 @@ func keyText(name string, k *sim.RedisKey) string {
 }
 
 // valueText is all of a key's value.
-func valueText(k *sim.RedisKey) string {
+func valueText(k *state.RedisKey) string {
 	switch {
 	case k.String != nil:
 		return *k.String

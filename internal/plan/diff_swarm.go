@@ -8,14 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // named is a thing of a swarm that has a name alone.
 type named struct{ name, text string }
 
 // diffSwarm returns what is different in the swarm that an engine manages.
-func diffSwarm(before, now *sim.Swarm, touched func(string) bool) []Change {
+func diffSwarm(before, now *state.Swarm, touched func(string) bool) []Change {
 	var all []Change
 	switch {
 	case before == nil && now != nil:
@@ -24,12 +24,12 @@ func diffSwarm(before, now *sim.Swarm, touched func(string) bool) []Change {
 		all = append(all, Change{Mark: Removed, Kind: "swarm", Name: "all of it"})
 	}
 	was, is := orNone(before), orNone(now)
-	all = append(all, diffThings("service", was.Services, is.Services, thing[sim.Service]{
-		key:  func(s *sim.Service) string { return s.Name },
-		name: func(s *sim.Service) string { return s.Name },
+	all = append(all, diffThings("service", was.Services, is.Services, thing[state.Service]{
+		key:  func(s *state.Service) string { return s.Name },
+		name: func(s *state.Service) string { return s.Name },
 		text: serviceText,
 		diff: serviceDiff,
-		app:  func(s *sim.Service) string { return s.Labels["mepc.app"] },
+		app:  func(s *state.Service) string { return s.Labels["mepc.app"] },
 	}, touched)...)
 	all = append(all, diffThings("node", nodesOf(was), nodesOf(is), thing[named]{
 		key:  func(n *named) string { return n.name },
@@ -58,7 +58,7 @@ func diffSwarm(before, now *sim.Swarm, touched func(string) bool) []Change {
 	return all
 }
 
-func orNone(s *sim.Swarm) *sim.Swarm { return cmp.Or(s, &sim.Swarm{}) }
+func orNone(s *state.Swarm) *state.Swarm { return cmp.Or(s, &state.Swarm{}) }
 
 func namesOf(names []string) []named {
 	list := make([]named, len(names))
@@ -68,7 +68,7 @@ func namesOf(names []string) []named {
 	return list
 }
 
-func nodesOf(s *sim.Swarm) []named {
+func nodesOf(s *state.Swarm) []named {
 	text := func(availability string, labels map[string]string) string {
 		out := cmp.Or(availability, "active")
 		for _, k := range slices.Sorted(maps.Keys(labels)) {
@@ -83,7 +83,7 @@ func nodesOf(s *sim.Swarm) []named {
 	return list
 }
 
-func replicasOf(s *sim.Service) string {
+func replicasOf(s *state.Service) string {
 	switch {
 	case s.Global:
 		return "a task on each node"
@@ -95,9 +95,9 @@ func replicasOf(s *sim.Service) string {
 	return fmt.Sprintf("%d replicas", *s.Replicas)
 }
 
-func serviceText(s *sim.Service) string { return s.Image + ", " + replicasOf(s) }
+func serviceText(s *state.Service) string { return s.Image + ", " + replicasOf(s) }
 
-func serviceDiff(was, is *sim.Service) string {
+func serviceDiff(was, is *state.Service) string {
 	var parts []string
 	if was.Image != is.Image {
 		parts = append(parts, was.Image+" -> "+is.Image)

@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // look returns the properties of a thing in s. Things of the same name on several
 // engines are told apart by a number.
-func look(s *sim.State, k factKey) map[string]string {
+func look(s *state.State, k factKey) map[string]string {
 	out := map[string]string{}
 	if k.kind == "key" {
 		return lookKey(s, k.name)
@@ -30,7 +30,7 @@ func look(s *sim.State, k factKey) map[string]string {
 	return out
 }
 
-func lookKey(s *sim.State, name string) map[string]string {
+func lookKey(s *state.State, name string) map[string]string {
 	keys := s.Redis
 	if db, rest, ok := strings.Cut(name, " "); ok {
 		if n, err := strconv.Atoi(db); err == nil {
@@ -44,7 +44,7 @@ func lookKey(s *sim.State, name string) map[string]string {
 	return map[string]string{"value": keyText(name, &k)}
 }
 
-func lookOn(e *sim.EngineState, k factKey) map[string]string {
+func lookOn(e *state.Engine, k factKey) map[string]string {
 	out := map[string]string{}
 	switch k.kind {
 	case "container":
@@ -61,8 +61,9 @@ func lookOn(e *sim.EngineState, k factKey) map[string]string {
 			}
 		}
 	case "image":
+		latest := k.name + ":latest" // without a tag
 		for ref, id := range references(e.Images) {
-			if ref == withTag(k.name) || ref == k.name || id == k.name {
+			if ref == k.name || ref == latest || id == k.name {
 				out["is"] = "there"
 				if id != "" {
 					out["id"] = shortID(id)
@@ -70,8 +71,9 @@ func lookOn(e *sim.EngineState, k factKey) map[string]string {
 			}
 		}
 	case "images":
+		wanted, _ := state.SplitTag(k.name)
 		for ref, id := range references(e.Images) {
-			if repository(ref) == repository(k.name) || matches(k.name, ref) {
+			if repository, _ := state.SplitTag(ref); repository == wanted || matches(k.name, ref) {
 				out[ref] = shortID(id)
 			}
 		}
@@ -95,7 +97,7 @@ func lookOn(e *sim.EngineState, k factKey) map[string]string {
 }
 
 // containerFact leaves out what the state does not say.
-func containerFact(c *sim.Container) map[string]string {
+func containerFact(c *state.Container) map[string]string {
 	f := map[string]string{"status": statusOf(c)}
 	if c.ID != "" {
 		f["id"] = shortID(c.ID)
@@ -114,7 +116,7 @@ func containerFact(c *sim.Container) map[string]string {
 }
 
 // labelled reports whether c has the labels "a=b c=d"; an empty value stands for any.
-func labelled(c *sim.Container, labels string) bool {
+func labelled(c *state.Container, labels string) bool {
 	for _, l := range strings.Fields(labels) {
 		name, value, _ := strings.Cut(l, "=")
 		if got, ok := c.Labels[name]; !ok || value != "" && got != value {
@@ -124,20 +126,6 @@ func labelled(c *sim.Container, labels string) bool {
 	return true
 }
 
-func withTag(ref string) string {
-	if strings.LastIndexByte(ref, ':') > strings.LastIndexByte(ref, '/') {
-		return ref
-	}
-	return ref + ":latest"
-}
-
-func repository(ref string) string {
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[:i]
-	}
-	return ref
-}
-
 func matches(pattern, ref string) bool {
 	ok, err := path.Match(pattern, ref)
 	return err == nil && ok
@@ -145,7 +133,7 @@ func matches(pattern, ref string) bool {
 
 // Stale returns, in a line each, what of the plan's basis is different in s. What
 // the plan's world did not say is not compared.
-func (p *Plan) Stale(s *sim.State) []string {
+func Stale(p *Plan, s *state.State) []string {
 	var out []string
 	for _, f := range p.Basis {
 		is := look(s, factKey{f.Kind, f.Name})

@@ -34,7 +34,7 @@ func Decode(data []byte) (*Plan, error) {
 	case err != nil && !errors.As(err, new(*json.UnmarshalTypeError)):
 		return nil, at(data, err, 0)
 	case head.Format == nil:
-		return nil, errors.New(`it is no plan: it has no "mepc_plan"`)
+		return nil, errors.New(`it is not a plan: it has no "mepc_plan"`)
 	case *head.Format != Format:
 		return nil, fmt.Errorf("it is a plan of format %d, and this program reads format %d", *head.Format, Format)
 	}
@@ -45,7 +45,7 @@ func Decode(data []byte) (*Plan, error) {
 		return nil, at(data, err, dec.InputOffset())
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("line %d: there is more after the end of the plan", line(data, dec.InputOffset()))
+		return nil, fmt.Errorf("line %d: there is data after the end of the plan", line(data, dec.InputOffset()))
 	}
 	return p, p.check()
 }
@@ -53,7 +53,7 @@ func Decode(data []byte) (*Plan, error) {
 // check refuses what no rehearsal writes.
 func (p *Plan) check() error {
 	if p.Recipe.Name == "" || len(p.Recipe.Hash) != 64 {
-		return errors.New("it names no recipe, or not its hash")
+		return errors.New("it lacks the recipe or its hash")
 	}
 	for _, e := range p.Effects() {
 		if e.Op == "" || e.Class != "write" && e.Class != "destructive" {

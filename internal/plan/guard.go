@@ -17,8 +17,8 @@ type Resolver interface {
 
 // Guard holds a live run to a plan: each effect must be the next one that the plan
 // has for its branch, with the same function, target and arguments. The first one
-// that is not is refused, and so is every effect after it; what takes back a
-// failed run's doings (see effect.Undo) passes. It is safe for concurrent use.
+// that is not is refused, and so is every effect after it; undo steps of a
+// failed run (see effect.Undo) pass. It is safe for concurrent use.
 type Guard struct {
 	resolver Resolver
 	server   bool // whether the effect's server must be the planned one, too
@@ -61,14 +61,14 @@ func (g *Guard) Allow(ctx context.Context, op *effect.Op) error {
 func (g *Guard) check(ctx context.Context, op *effect.Op) error {
 	next := g.next(op.Branch)
 	if next == nil {
-		return stopped("the plan has nothing more to do, and the run is about to do %s", shown(op.Name, op.Target, op.Args))
+		return stopped("the plan is complete, but the run is about to do %s", shown(op.Name, op.Target, op.Args))
 	}
 	why, err := g.differs(ctx, next, op)
 	if err != nil {
 		return err
 	}
 	if why != "" || next.branch != op.Branch {
-		e := stopped("the plan has %s, and the run is about to do %s", shown(next.Op, next.Target, next.Args), shown(op.Name, op.Target, op.Args))
+		e := stopped("the plan has %s, but the run is about to do %s", shown(next.Op, next.Target, next.Args), shown(op.Name, op.Target, op.Args))
 		e.Details = why
 		return e
 	}
@@ -173,8 +173,8 @@ func shown(name, target string, args []effect.Arg) string {
 }
 
 func stopped(format string, args ...any) *failure.Error {
-	return failure.New(failure.Conflict, "stopped before an effect that is not the plan's: "+format, args...).
-		WithHint("look at what changed, make a new plan (mepc-run -n ... --out FILE), and apply that")
+	return failure.New(failure.Conflict, "stopped before an effect that is not in the plan: "+format, args...).
+		WithHint("review what changed, make a new plan (mepc-run -n ... --out FILE), and apply that")
 }
 
 // Left returns the planned effects that were not asked for.

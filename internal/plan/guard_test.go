@@ -72,7 +72,7 @@ func TestGuardLetsThePlanPassAndNothingElse(t *testing.T) {
 			claim, create1, start1, create2, start2,
 			op("", "redis.rpush", "frontend:a", "command=RPUSH frontend:a http://172.17.0.7:80 http://172.17.0.8:80"),
 		}, "instead of RPUSH frontend:a http://172.17.0.8:80", 1},
-		"one more at the end": {[]*effect.Op{claim, create1, start1, create2, start2, last, claim}, "nothing more to do", 0},
+		"one more at the end": {[]*effect.Op{claim, create1, start1, create2, start2, last, claim}, "the plan is complete", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewGuard(&Plan{Entries: deploy}, addresses)

@@ -34,7 +34,7 @@ type Plan struct {
 	Error   *Error   `json:"error,omitempty"` // how the rehearsal failed
 }
 
-// Recipe is what was rehearsed.
+// Recipe identifies the rehearsed recipe.
 type Recipe struct {
 	Name string `json:"name"` // as it was named on the command line
 	Hash string `json:"hash"` // SHA-256 of its source, in hexadecimal
@@ -49,7 +49,7 @@ type Recipe struct {
 // Live is the World.Source of a snapshot of the real servers.
 const Live = "live"
 
-// World is what the recipe was rehearsed in.
+// World describes the world of the rehearsal.
 type World struct {
 	Source  string    `json:"source"` // Live, "empty", or the name of a world file
 	Taken   time.Time `json:"taken"`  // the time that it stands for
@@ -86,9 +86,9 @@ type Effect struct {
 	Endpoint string       `json:"endpoint,omitempty"`
 	Class    string       `json:"class"`
 	Where    string       `json:"where,omitempty"`
-	Undo     bool         `json:"undo,omitempty"` // it takes back what a failed run had done
+	Undo     bool         `json:"undo,omitempty"` // it undoes something a failed run had done
 	Outcome  string       `json:"outcome"`
-	Summary  string       `json:"summary,omitempty"` // what came of it
+	Summary  string       `json:"summary,omitempty"` // its result
 	Error    string       `json:"error,omitempty"`
 	Changes  []string     `json:"changes,omitempty"` // what is different after it
 }
@@ -131,7 +131,7 @@ type Summary struct {
 	Effects int `json:"effects"` // calls that changed, or may have changed, something
 }
 
-// Fact is something that the plan rests on: one thing that an effect touches or
+// Fact is something that the plan depends on: one thing that an effect touches or
 // the recipe looked at, as it was before.
 type Fact struct {
 	Kind string            `json:"kind"` // container, containers, image, images, key, keys
@@ -139,7 +139,7 @@ type Fact struct {
 	Was  map[string]string `json:"was"` // its properties; none: it was not there
 }
 
-// Error is how a rehearsal failed.
+// Error says how a rehearsal failed.
 type Error struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/say"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 func sample() *Plan {
@@ -64,7 +65,7 @@ func TestAPlanIsShownAsATree(t *testing.T) {
 	if err := sample().Write(&b, Style{Color: true}); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(b.String(), "\x1b[31mprinted") || !strings.Contains(b.String(), greenOn+"+"+off) {
+	if strings.Contains(b.String(), "\x1b[31mprinted") || !strings.Contains(b.String(), say.Green+"+"+say.Off) {
 		t.Errorf("colours: %q", b.String())
 	}
 }
@@ -127,7 +128,7 @@ func TestPlanFilesAreReadStrictly(t *testing.T) {
 		"unknown key":    {strings.Replace(good, `"recipe": {`, `"recipe": {"nmae": "x",`, 1), `unknown field "nmae"`},
 		"wrong type":     {strings.Replace(good, `"add": 1`, `"add": "1"`, 1), "cannot be summary.add"},
 		"more":           {good + "{}", "after top-level value"},
-		"no recipe":      {`{"mepc_plan": 1}`, "it names no recipe"},
+		"no recipe":      {`{"mepc_plan": 1}`, "it lacks the recipe"},
 		"a half effect":  {strings.Replace(good, `"op": "docker.create"`, `"op": ""`, 1), "an effect is incomplete"},
 		"an empty class": {strings.Replace(good, `"class": "write"`, `"class": "read"`, 1), "an effect is incomplete"},
 	} {
@@ -168,20 +169,22 @@ const (
 )
 
 func TestSymbolsStandForWhatTheWorldChose(t *testing.T) {
-	old := sim.Container{Name: "old", ID: hexA, Started: time.Unix(1, 0), Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}}
-	fresh := sim.Container{
+	old := state.Container{Name: "old", ID: hexA, Started: time.Unix(1, 0), Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}}
+	fresh := state.Container{
 		Name: "new", ID: hexB, Started: time.Unix(2, 0),
-		Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.3"}, {Network: "shop", IP: "10.0.0.3"}},
-		Publish:  []sim.Publish{{Port: "8080/tcp"}, {Port: "81/tcp", Host: 8081}},
-		Ports:    []sim.Publish{{Port: "8080/tcp", Host: 49153}, {Port: "81/tcp", Host: 8081}},
+		Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.3"}, {Network: "shop", IP: "10.0.0.3"}},
+		Publish:  []state.Publish{{Port: "8080/tcp"}, {Port: "81/tcp", Host: 8081}},
+		Ports:    []state.Publish{{Port: "8080/tcp", Host: 49153}, {Port: "81/tcp", Host: 8081}},
 	}
-	before := []sim.EngineState{{Containers: []sim.Container{old}}}
-	now := []sim.EngineState{{
-		Containers: []sim.Container{old, fresh},
-		Images:     []sim.Image{{Ref: "mepc/app:1.1", ID: "sha256:" + hexC}},
+	before := []state.Engine{{Containers: []state.Container{old}}}
+	now := []state.Engine{{
+		Containers: []state.Container{old, fresh},
+		Images:     []state.Image{{Ref: "mepc/app:1.1", ID: "sha256:" + hexC}},
 	}}
 	s := newSymbols()
-	s.learn(before, now)
+	for n := range now {
+		s.add(&before[n], &now[n], "")
+	}
 	for text, want := range map[string]string{
 		"http://172.17.0.2:8080":          "http://172.17.0.2:8080", // it was there before
 		"http://172.17.0.3:8080":          "http://<ip of new>:8080",
@@ -236,17 +239,17 @@ func TestListLinesCountWeights(t *testing.T) {
 }
 
 func TestStaleSaysWhatChanged(t *testing.T) {
-	str := func(s string) sim.RedisKey { return sim.RedisKey{String: &s} }
-	base := func() *sim.State {
-		return &sim.State{
-			Engines: []sim.EngineState{{
-				Images: []sim.Image{{Ref: "mepc/app:1.0", ID: "sha256:" + hexA}, {Ref: "mepc/app:1.1", ID: "sha256:" + hexB}, {Ref: "other:1", ID: "sha256:" + hexC}},
-				Containers: []sim.Container{
-					{Name: "a-1", ID: hexA, Labels: map[string]string{"mepc.app": "a"}, Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
+	str := func(s string) state.RedisKey { return state.RedisKey{String: &s} }
+	base := func() *state.State {
+		return &state.State{
+			Engines: []state.Engine{{
+				Images: []state.Image{{Ref: "mepc/app:1.0", ID: "sha256:" + hexA}, {Ref: "mepc/app:1.1", ID: "sha256:" + hexB}, {Ref: "other:1", ID: "sha256:" + hexC}},
+				Containers: []state.Container{
+					{Name: "a-1", ID: hexA, Labels: map[string]string{"mepc.app": "a"}, Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
 					{Name: "other", ID: hexC},
 				},
 			}},
-			Redis: map[string]sim.RedisKey{
+			Redis: map[string]state.RedisKey{
 				"frontend:a": {List: []string{"a", "http://172.17.0.2:80"}}, "frontend:b": {List: []string{"b", "x"}}, "password": str("hunter2"),
 			},
 		}
@@ -273,41 +276,43 @@ func TestStaleSaysWhatChanged(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct {
-		change func(*sim.State)
+		change func(*state.State)
 		want   []string
 	}{
-		"nothing": {func(*sim.State) {}, nil},
-		"what is not its own": {func(s *sim.State) {
-			s.Redis["frontend:b"] = sim.RedisKey{List: []string{"b", "y"}}
+		"nothing": {func(*state.State) {}, nil},
+		"what is not its own": {func(s *state.State) {
+			s.Redis["frontend:b"] = state.RedisKey{List: []string{"b", "y"}}
 			s.Engines[0].Containers[1].ID = hexB
 		}, nil},
 		"the list": {
-			func(s *sim.State) { s.Redis["frontend:a"] = sim.RedisKey{List: []string{"a", "http://172.17.0.9:80"}} },
+			func(s *state.State) {
+				s.Redis["frontend:a"] = state.RedisKey{List: []string{"a", "http://172.17.0.9:80"}}
+			},
 			[]string{"key frontend:a: value was [a, http://172.17.0.2:80], and is [a, http://172.17.0.9:80]"},
 		},
 		"the list is gone": {
-			func(s *sim.State) { delete(s.Redis, "frontend:a") },
+			func(s *state.State) { delete(s.Redis, "frontend:a") },
 			[]string{"key frontend:a: was there, and is gone: value [a, http://172.17.0.2:80]"},
 		},
 		"a key of another database": {
-			func(s *sim.State) { s.RedisDBs = map[int]map[string]sim.RedisKey{2: {"absent": str("x")}} },
+			func(s *state.State) { s.RedisDBs = map[int]map[string]state.RedisKey{2: {"absent": str("x")}} },
 			[]string{"key 2 absent: was not there, and is now: value string of 1 bytes"},
 		},
-		"a container stopped": {func(s *sim.State) { s.Engines[0].Containers[0].Status = "exited" }, []string{
+		"a container stopped": {func(s *state.State) { s.Engines[0].Containers[0].Status = "exited" }, []string{
 			"container a-1: status was running, and is exited",
 			"containers mepc.app=a: a-1 was aaaaaaaaaaaa running 172.17.0.2, and is aaaaaaaaaaaa exited 172.17.0.2",
 		}},
-		"a container more": {func(s *sim.State) {
-			s.Engines[0].Containers = append(s.Engines[0].Containers, sim.Container{Name: "a-2", ID: hexB, Labels: map[string]string{"mepc.app": "a"}})
+		"a container more": {func(s *state.State) {
+			s.Engines[0].Containers = append(s.Engines[0].Containers, state.Container{Name: "a-2", ID: hexB, Labels: map[string]string{"mepc.app": "a"}})
 		}, []string{"container a-2: was not there, and is now: id bbbbbbbbbbbb, status running", "containers mepc.app=a: a-2 is new: bbbbbbbbbbbb running"}},
-		"the tag moved": {func(s *sim.State) { s.Engines[0].Images[1].ID = "sha256:" + hexC }, []string{
+		"the tag moved": {func(s *state.State) { s.Engines[0].Images[1].ID = "sha256:" + hexC }, []string{
 			"image mepc/app:1.1: id was bbbbbbbbbbbb, and is cccccccccccc",
 			"images mepc/app: mepc/app:1.1 was bbbbbbbbbbbb, and is cccccccccccc",
 		}},
 	} {
 		s := base()
 		tc.change(s)
-		if diff := cmp.Diff(tc.want, p.Stale(s)); diff != "" {
+		if diff := cmp.Diff(tc.want, Stale(p, s)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

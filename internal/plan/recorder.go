@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // Recorder watches a rehearsal. It is a sink and a guard of the run, and must be
@@ -17,39 +19,58 @@ import (
 type Recorder struct {
 	world  *sim.World
 	clean  func(string) string
-	source *sim.State // what world was made of
-	before *sim.State
+	source *state.State // what world was made of
+	before *state.State
 
 	mu      sync.Mutex
 	stop    context.CancelCauseFunc
 	entries []Entry
 	open    map[int]*pending // effects under way, by their number
 	undoing map[int]bool     // calls that take something back
-	now     []sim.EngineState
+	seen    []*seen          // each engine as it was seen last
 	symbols *symbols
-	learned bool // symbols are those of now
+	fresh   []learning // what symbols have not learned yet
 	assumed []string
 	touched map[string]bool // names and keys that effects had to do with
 	asked   asked
 	unsure  error // a state that could not be read
 }
 
+// seen is an engine as it was seen last.
+type seen struct {
+	version    sim.Version
+	rest       state.Engine // without its containers
+	containers map[string]*state.Container
+	before     map[string]*state.Container // as they were before the run
+}
+
+// learning is a part of an engine as it was before the run, and as it is now.
+type learning struct {
+	before, now state.Engine
+}
+
 // pending is an effect under way.
 type pending struct {
 	effect *Effect
 	keys   []dbKey
-	was    []*sim.RedisKey
+	was    []*state.RedisKey
 }
 
 // NewRecorder returns the recorder of a run in world, which was made of source and
 // stands as it is before the run. clean takes secrets out of text.
-func NewRecorder(world *sim.World, source *sim.State, clean func(string) string) (*Recorder, error) {
+func NewRecorder(world *sim.World, source *state.State, clean func(string) string) (*Recorder, error) {
 	before, err := world.State()
 	if err != nil {
 		return nil, err
 	}
+	all := make([]*seen, len(before.Engines))
+	for n, e := range world.Engines() {
+		s := &seen{version: e.Version(), rest: before.Engines[n], before: byID(before.Engines[n].Containers)}
+		s.containers = maps.Clone(s.before)
+		all[n] = s
+	}
 	return &Recorder{
-		world: world, clean: clean, source: source, before: before, now: before.Engines, symbols: newSymbols(), learned: true,
+		world: world, clean: clean, source: source, before: before, seen: all, symbols: newSymbols(),
 		open: map[int]*pending{}, undoing: map[int]bool{}, touched: map[string]bool{},
 		asked: asked{facts: map[factKey]bool{}},
 	}, nil
@@ -169,13 +190,74 @@ func (r *Recorder) changed(op *effect.Op, p *pending) []Change {
 	if !strings.HasPrefix(op.Name, "docker.") {
 		return nil
 	}
-	last := r.now
-	r.now = nil
-	for _, e := range r.world.Engines() {
-		r.now = append(r.now, e.State())
+	var all []Change
+	for n, e := range r.world.Engines() {
+		name := ""
+		if len(r.seen) > 1 {
+			name = e.Name()
+		}
+		for _, c := range r.look(n, e, op.Target) {
+			c.Engine = name
+			all = append(all, c)
+		}
 	}
-	r.learned = false
-	return diffEngines(last, r.now, func(name string) bool { return name == op.Target })
+	return all
+}
+
+// look returns what is different on an engine since it was seen last. It looks at those
+// containers only to which something has happened, unless more than that has.
+func (r *Recorder) look(n int, e *sim.Engine, target string) []Change {
+	s := r.seen[n]
+	touched, version, all := e.Since(s.version)
+	if !all && len(touched) == 0 && version == s.version {
+		return nil
+	}
+	s.version = version
+	was, is := s.rest, s.rest
+	was.Containers, is.Containers = nil, nil
+	before := was
+	if all {
+		is = e.State()
+		touched = byID(is.Containers)
+		for id, c := range s.containers {
+			was.Containers = append(was.Containers, *c)
+			if touched[id] == nil {
+				touched[id] = nil
+			}
+		}
+		before = r.before.Engines[n]
+	} else {
+		for _, id := range slices.Sorted(maps.Keys(touched)) {
+			if c := s.containers[id]; c != nil {
+				was.Containers = append(was.Containers, *c)
+			}
+			if c := touched[id]; c != nil {
+				is.Containers = append(is.Containers, *c)
+			}
+			if c := s.before[id]; c != nil {
+				before.Containers = append(before.Containers, *c)
+			}
+		}
+	}
+	for id, c := range touched {
+		if c == nil {
+			delete(s.containers, id)
+		} else {
+			s.containers[id] = c
+		}
+	}
+	s.rest = is
+	s.rest.Containers = nil
+	r.fresh = append(r.fresh, learning{before, is})
+	return diffEngine(&was, &is, func(name string) bool { return name == target })
+}
+
+func byID(containers []state.Container) map[string]*state.Container {
+	all := make(map[string]*state.Container, len(containers))
+	for i := range containers {
+		all[containers[i].ID] = &containers[i]
+	}
+	return all
 }
 
 func markOf(op *effect.Op, res *effect.Result, changes []Change) Mark {
@@ -213,7 +295,7 @@ func (r *Recorder) lines(c Change) []string {
 	return out
 }
 
-func (r *Recorder) key(k dbKey) *sim.RedisKey {
+func (r *Recorder) key(k dbKey) *state.RedisKey {
 	v, ok, err := r.world.RedisKey(k.db, k.name)
 	if err != nil {
 		r.unsure = errors.Join(r.unsure, err)
@@ -226,10 +308,14 @@ func (r *Recorder) key(k dbKey) *sim.RedisKey {
 
 // symbolic writes symbols in place of what the simulated world chose.
 func (r *Recorder) symbolic(text string) string {
-	if !r.learned {
-		r.symbols.learn(r.before.Engines, r.now)
-		r.learned = true
+	for _, l := range r.fresh {
+		name := ""
+		if len(r.seen) > 1 {
+			name = l.now.Name
+		}
+		r.symbols.add(&l.before, &l.now, name)
 	}
+	r.fresh = nil
 	return r.symbols.apply(text)
 }
 

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // Style says how a plan is shown.
@@ -41,29 +42,20 @@ func (r *renderer) line(indent int, text string) {
 	r.b.WriteString(strings.Repeat(" ", indent) + text + "\n")
 }
 
-const (
-	boldOn, dimOn, redOn, greenOn, yellowOn, off = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
-)
-
-func (r *renderer) paint(seq, text string) string {
-	if !r.style.Color || text == "" || seq == "" {
-		return text
-	}
-	return seq + text + off
-}
+func (r *renderer) paint(color, text string) string { return say.Paint(r.style.Color, color, text) }
 
 func (r *renderer) mark(m Mark) string { return r.paint(colorOf(string(m)), string(m)) }
 
 func colorOf(m string) string {
 	switch m {
 	case "+":
-		return greenOn
+		return say.Green
 	case "-":
-		return redOn
+		return say.Red
 	case "~":
-		return yellowOn
+		return say.Yellow
 	case "=", " ":
-		return dimOn
+		return say.Dim
 	}
 	return ""
 }
@@ -77,29 +69,22 @@ func (r *renderer) head(p *Plan) {
 			title += " " + visible(name) + "=[secret]"
 		}
 	}
-	r.line(0, r.paint(boldOn, title))
-	r.line(2, r.paint(dimOn, "recipe sha256:"+visible(shortID(p.Recipe.Hash))))
+	r.line(0, r.paint(say.Bold, title))
+	r.line(2, r.paint(say.Dim, "recipe sha256:"+visible(shortID(p.Recipe.Hash))))
 	world := "world " + visible(p.World.Source)
-	if servers := slices.Concat(p.World.Engines, nonEmpty(p.World.Redis)); len(servers) > 0 {
+	if servers := slices.Concat(p.World.Engines, say.NonEmpty(p.World.Redis)); len(servers) > 0 {
 		world += ": " + visible(strings.Join(servers, ", "))
 	}
-	r.line(2, r.paint(dimOn, world+", as of "+p.World.Taken.UTC().Format(time.RFC3339)))
+	r.line(2, r.paint(say.Dim, world+", as of "+p.World.Taken.UTC().Format(time.RFC3339)))
 }
 
-// brief cuts a text that nobody reads to its end, such as a list of a hundred engines.
+// brief cuts a text too long to read, such as a list of a hundred engines.
 func (r *renderer) brief(s string) string {
 	const most = 300
 	if r.style.Verbose || len(s) <= most+50 {
 		return s
 	}
 	return fmt.Sprintf("%s... (%d more bytes: -v shows them)", strings.ToValidUTF8(s[:most], ""), len(s)-most)
-}
-
-func nonEmpty(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }
 
 func paramNames(p *Plan) []string {
@@ -182,13 +167,13 @@ func (r *renderer) node(n *node, indent int, branch string) {
 		if n.Log.Level == "debug" && !r.style.Verbose {
 			return
 		}
-		r.line(indent, r.paint(dimOn, sign+" "+label+visible(strings.TrimSpace(n.Log.Text+" "+argsText(n.Log.Fields)))))
+		r.line(indent, r.paint(say.Dim, sign+" "+label+visible(strings.TrimSpace(n.Log.Text+" "+argsText(n.Log.Fields)))))
 	case n.Print != nil:
 		for l := range strings.SplitSeq(*n.Print, "\n") {
 			r.line(indent, "| "+visible(strings.ReplaceAll(l, "\t", "    ")))
 		}
 	default:
-		r.line(indent, r.paint(boldOn, label+visible(n.Step[len(n.Step)-1])))
+		r.line(indent, r.paint(say.Bold, label+visible(n.Step[len(n.Step)-1])))
 		for _, b := range n.below {
 			r.node(b, indent+2, n.Branch)
 		}
@@ -198,29 +183,29 @@ func (r *renderer) node(n *node, indent int, branch string) {
 func (r *renderer) effect(e *Effect, indent int, label string) {
 	text := r.mark(e.Mark) + " " + label + visible(strings.TrimSpace(e.Op+" "+e.Target))
 	if e.Undo {
-		text += r.paint(dimOn, " (takes back)")
+		text += r.paint(say.Dim, " (undo)")
 	}
 	if e.Error != "" {
-		text = r.paint(redOn, "x") + strings.TrimPrefix(text, r.mark(e.Mark))
+		text = r.paint(say.Red, "x") + strings.TrimPrefix(text, r.mark(e.Mark))
 	}
 	if r.style.Verbose {
-		text += r.paint(dimOn, " ("+visible(strings.TrimPrefix(e.Where+" on "+e.Endpoint, " on "))+")")
+		text += r.paint(say.Dim, " ("+visible(strings.TrimPrefix(e.Where+" on "+e.Endpoint, " on "))+")")
 	}
 	r.line(indent, text)
 	if strings.HasPrefix(e.Op, "redis.") {
 		for i := 0; i < len(e.Args); {
-			n := 1 // a weight is a command given so many times
+			n := 1 // a weight is a command given that many times
 			for i+n < len(e.Args) && e.Args[i+n].Value == e.Args[i].Value {
 				n++
 			}
-			r.line(indent+4, r.paint(dimOn, visible(times(e.Args[i].Value, n))))
+			r.line(indent+4, r.paint(say.Dim, visible(times(e.Args[i].Value, n))))
 			i += n
 		}
 	} else if text := argsText(e.Args); text != "" {
-		r.line(indent+4, r.paint(dimOn, visible(r.brief(text))))
+		r.line(indent+4, r.paint(say.Dim, visible(r.brief(text))))
 	}
 	for i := 0; i < len(e.Changes); {
-		n := 1 // the same on so many engines
+		n := 1 // the same on several engines
 		for i+n < len(e.Changes) && e.Changes[i+n] == e.Changes[i] {
 			n++
 		}
@@ -234,7 +219,7 @@ func (r *renderer) effect(e *Effect, indent int, label string) {
 		r.line(indent+4+len(c)-len(strings.TrimLeft(c, " ")), r.paint(colorOf(sign), sign+visible(rest)))
 	}
 	if e.Error != "" {
-		r.line(indent+4, r.paint(redOn, visible(e.Error)))
+		r.line(indent+4, r.paint(say.Red, visible(e.Error)))
 	}
 }
 
@@ -262,7 +247,7 @@ func (r *renderer) changes(p *Plan) {
 		return
 	}
 	r.line(0, "")
-	r.line(0, r.paint(boldOn, "what would be different"))
+	r.line(0, r.paint(say.Bold, "what would be different"))
 	for _, kind := range []string{"list", "container", "service", "image", "network", "volume", "swarm", "node", "secret", "config", "key"} {
 		title := ""
 		for _, c := range p.Changes {
@@ -304,7 +289,7 @@ func (r *renderer) assumed(p *Plan) {
 		return
 	}
 	r.line(0, "")
-	r.line(0, r.paint(boldOn, "assumed"))
+	r.line(0, r.paint(say.Bold, "assumed"))
 	for _, a := range p.Assumed {
 		r.line(2, "? "+visible(a))
 	}
@@ -314,15 +299,15 @@ func (r *renderer) summary(p *Plan) {
 	r.line(0, "")
 	switch {
 	case p.Nothing():
-		r.line(0, r.paint(greenOn, "nothing to do:")+" everything is as "+visible(p.Recipe.Name)+" wants it")
+		r.line(0, r.paint(say.Green, "nothing to do:")+" everything is as "+visible(p.Recipe.Name)+" wants it")
 	case p.Error != nil:
-		r.line(0, r.paint(redOn, "plan: the rehearsal failed")+"; nothing was sent to a real server")
+		r.line(0, r.paint(say.Red, "plan: the rehearsal failed")+"; nothing was sent to a real server")
 	default:
 		text := fmt.Sprintf("plan: %d to add, %d to change, %d to remove", p.Summary.Add, p.Summary.Change, p.Summary.Remove)
 		if p.Summary.Other > 0 {
 			text += fmt.Sprintf(", %d other", p.Summary.Other)
 		}
-		r.line(0, r.paint(boldOn, text))
+		r.line(0, r.paint(say.Bold, text))
 	}
 }
 

@@ -5,10 +5,10 @@ import (
 	"slices"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
-// Plan returns the plan of the run, which has ended with err and so many effects.
+// Plan returns the plan of the run, which has ended with err and the given number of effects.
 // The caller fills in Recipe, World and Options.
 func (r *Recorder) Plan(effects int, err error) (*Plan, error) {
 	r.mu.Lock()
@@ -17,7 +17,9 @@ func (r *Recorder) Plan(effects int, err error) (*Plan, error) {
 	if err := errors.Join(r.unsure, stateErr); err != nil {
 		return nil, err
 	}
-	r.now, r.learned = after.Engines, false
+	for n := range after.Engines {
+		r.fresh = append(r.fresh, learning{r.before.Engines[n], after.Engines[n]})
+	}
 	p := &Plan{Format: Format, Entries: r.entries, Assumed: slices.Clone(r.assumed), Changes: r.changes(after), Summary: Summary{Effects: effects}}
 	p.Assumed = append(p.Assumed, r.behaviours(after)...)
 	for i := range p.Changes {
@@ -66,7 +68,7 @@ func (r *Recorder) Said(text string) string {
 func (r *Recorder) said(text string) string { return r.symbolic(r.clean(text)) }
 
 // changes compares the world with what it was before the run.
-func (r *Recorder) changes(after *sim.State) []Change {
+func (r *Recorder) changes(after *state.State) []Change {
 	all := diffEngines(r.before.Engines, after.Engines, func(name string) bool { return r.touched[name] })
 	all = append(all, r.keyChanges(0, r.before.Redis, after.Redis)...)
 	for db := 1; db < 16; db++ {
@@ -81,7 +83,7 @@ func (r *Recorder) changes(after *sim.State) []Change {
 	return all
 }
 
-func (r *Recorder) keyChanges(db int, was, is map[string]sim.RedisKey) []Change {
+func (r *Recorder) keyChanges(db int, was, is map[string]state.RedisKey) []Change {
 	var names []string
 	for name := range r.touched {
 		names = append(names, name)
@@ -99,7 +101,7 @@ func (r *Recorder) keyChanges(db int, was, is map[string]sim.RedisKey) []Change 
 	return all
 }
 
-func find(keys map[string]sim.RedisKey, name string) *sim.RedisKey {
+func find(keys map[string]state.RedisKey, name string) *state.RedisKey {
 	if k, ok := keys[name]; ok {
 		return &k
 	}
@@ -108,11 +110,11 @@ func find(keys map[string]sim.RedisKey, name string) *sim.RedisKey {
 
 // behaviours says of which images the world does not know how their containers
 // behave: those that the run started were taken as healthy.
-func (r *Recorder) behaviours(after *sim.State) []string {
+func (r *Recorder) behaviours(after *state.State) []string {
 	var out []string
 	for n := range after.Engines {
 		e := &after.Engines[n]
-		old := map[string]*sim.Container{}
+		old := map[string]*state.Container{}
 		for i := range r.before.Engines[n].Containers {
 			c := &r.before.Engines[n].Containers[i]
 			old[c.ID] = c
@@ -122,7 +124,7 @@ func (r *Recorder) behaviours(after *sim.State) []string {
 			if was := old[c.ID]; c.Started.IsZero() || c.Behaviour != nil || was != nil && was.Started.Equal(c.Started) {
 				continue
 			}
-			out = append(out, c.Name+" was taken as healthy at once, with 200 for every request: the world does not say how its image behaves")
+			out = append(out, c.Name+" was assumed healthy at once, answering 200 to every request: the world does not say how its image behaves")
 		}
 	}
 	return out

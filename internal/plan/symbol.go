@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // Symbol stands for a value that a run brings about, and that the real world
@@ -95,21 +95,11 @@ func newSymbols() *symbols {
 	return &symbols{ips: map[string]string{}, ports: map[string]string{}, ids: map[string]string{}}
 }
 
-// learn compares what is on the engines now with what was before the run: what the
+// add compares what is on an engine now with what was before the run: what the
 // run made has an ID of the simulation's, and what it started has addresses and
 // ports of it. What has gone since is still known, for errors tell of it.
-func (s *symbols) learn(before, now []sim.EngineState) {
-	for n := range now {
-		engine := ""
-		if len(now) > 1 {
-			engine = now[n].Name
-		}
-		s.add(&before[n], &now[n], engine)
-	}
-}
-
-func (s *symbols) add(before, now *sim.EngineState, engine string) {
-	was := make(map[string]*sim.Container, len(before.Containers))
+func (s *symbols) add(before, now *state.Engine, engine string) {
+	was := make(map[string]*state.Container, len(before.Containers))
 	for i := range before.Containers {
 		was[before.Containers[i].ID] = &before.Containers[i]
 	}
@@ -149,7 +139,7 @@ func (s *symbols) add(before, now *sim.EngineState, engine string) {
 }
 
 // wanted reports whether the container asked for just this port of the host.
-func wanted(c *sim.Container, p sim.Publish) bool {
+func wanted(c *state.Container, p state.Publish) bool {
 	for _, a := range c.Publish {
 		if a.Port == p.Port && a.Host == p.Host {
 			return true

@@ -30,7 +30,7 @@ func BenchmarkExplore(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// cpuTime is what the process has used.
+// cpuTime returns the CPU time the process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

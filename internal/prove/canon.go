@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // key stands for all that a later run can depend on.
@@ -57,7 +57,7 @@ func (t *trial) canon() key {
 		lives := k.TTL > 0
 		k.TTL = 0
 		if strings.HasPrefix(name, "mepc:lock:") || strings.HasPrefix(name, "mepc:fence:") {
-			k = sim.RedisKey{} // who had it, and when, is another each time
+			k = state.RedisKey{} // who had it, and when, is another each time
 		}
 		put([]any{name, lives, k})
 	}
@@ -75,7 +75,7 @@ func (t *trial) canon() key {
 }
 
 // rank returns for each container how many of the others ended before it.
-func rank(all []sim.Container) []int {
+func rank(all []state.Container) []int {
 	ranks := make([]int, len(all))
 	for i, a := range all {
 		for _, b := range all {

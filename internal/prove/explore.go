@@ -10,7 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // Options say how much is tried.
@@ -18,11 +20,11 @@ type Options struct {
 	Depth int   // how many faults a plan has at most; default 1
 	Plans int   // how many plans of each depth are tried at most; 0: all, at depth 3 and more sampledPlans
 	Seed  int64 // draws which, when not all are tried
-	// Progress is called now and then from one goroutine; nil: nobody wants to know.
+	// Progress is called now and then from one goroutine; nil: it is not reported.
 	Progress func(depth, tried, of int)
 }
 
-// sampledPlans is how many plans of three or more faults are tried when nobody
+// sampledPlans is the number of plans of three or more faults tried when nobody
 // says how many: all of them would take days.
 const sampledPlans = 10_000
 
@@ -32,20 +34,26 @@ type explorer struct {
 	opts     Options
 	base     *sim.World
 	want     *expected
-	boxes    []string // every container of the app that the recipe or others make
+	changes  map[string][]int // rival -> which of what it sends to change something does
+	boxes    []string         // every container of the app that the recipe or others make
 	report   *Report
 
+	plain bool // every plan is played from beginning to end: nothing is known from another
+
 	mu        sync.Mutex
+	struck    map[strike]**tried // what comes of it
 	recovered map[key]*recovery
 	covered   map[effectKey]map[Kind]bool
+	effective map[effectKey]bool // it has changed something
 	runs      atomic.Int64
 }
 
-// recovery is what came of the user's last run in some world.
+// recovery is the result of the user's last run in some world.
 type recovery struct {
 	once       sync.Once
 	violations []Violation
 	calls      []Call // of the run
+	over       moment // when it ended
 }
 
 // tried is a plan that was tried.
@@ -56,7 +64,13 @@ type tried struct {
 	key        key    // the world it left
 	next       []Call // the user's next run in that world
 	trace      *trace // of the run in which the last fault struck
+	over       moment // when that run ended
+	nextOver   moment // and when the next one did
 	missed     bool
+	listed     bool // it is among what its level came to
+
+	crashed map[Fault]*tried // the plans with a crash more that are known
+	after   *trial           // where the user's next run begins; nil: that is to be played
 }
 
 // Explore tries the recipe of s. An error says that there is nothing to try: the
@@ -66,12 +80,16 @@ func Explore(ctx context.Context, s *Scenario, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return x.explore(ctx)
+}
+
+func (x *explorer) explore(ctx context.Context) (*Report, error) {
 	first, err := x.baseline(ctx)
 	if err != nil {
 		return nil, err
 	}
 	level := []*tried{first}
-	for depth := 1; depth <= max(1, o.Depth) && ctx.Err() == nil; depth++ {
+	for depth := 1; depth <= max(1, x.opts.Depth) && ctx.Err() == nil; depth++ {
 		level = x.level(ctx, depth, level)
 	}
 	if ctx.Err() != nil {
@@ -81,22 +99,22 @@ func Explore(ctx context.Context, s *Scenario, o Options) (*Report, error) {
 }
 
 func newExplorer(s *Scenario, o Options) (*explorer, error) {
-	state := sim.State{}
+	st := state.State{}
 	if s.World != nil {
-		state = *s.World
+		st = *s.World
 	}
-	own := sim.Router{Address: ownRouter}
-	if len(state.Routers) > 0 {
-		own.Dialect = state.Routers[0].Dialect
+	own := state.Router{Address: ownRouter}
+	if len(st.Routers) > 0 {
+		own.Dialect = st.Routers[0].Dialect
 	}
-	state.Routers = append(slices.Clip(state.Routers), own)
-	base, err := sim.New(sim.Options{State: &state})
+	st.Routers = append(slices.Clip(st.Routers), own)
+	base, err := sim.New(sim.Options{State: &st})
 	if err != nil {
 		return nil, err
 	}
 	return &explorer{
 		scenario: s, opts: o, base: base, report: &Report{Scenario: s.Name, Seed: o.Seed},
-		recovered: map[key]*recovery{}, covered: map[effectKey]map[Kind]bool{},
+		struck: map[strike]**tried{}, recovered: map[key]*recovery{}, covered: map[effectKey]map[Kind]bool{}, effective: map[effectKey]bool{},
 	}, nil
 }
 
@@ -115,11 +133,25 @@ func (x *explorer) fresh(ctx context.Context, tell bool) *trial {
 func (x *explorer) baseline(ctx context.Context) (*tried, error) {
 	t := x.fresh(ctx, true)
 	defer t.world.Close()
+	t.keyed = true
 	t.recover(nil)
 	if len(t.violations) > 0 {
 		return nil, &BrokenError{Scenario: x.scenario.Name, Violations: t.violations, Story: t.story, Err: t.runs[0].err}
 	}
 	x.want = t.expect()
+	x.want.before = map[string]bool{}
+	for _, e := range x.base.Engines() {
+		for _, b := range e.Boxes() {
+			x.want.before[b.ID] = true
+		}
+	}
+	s, err := x.base.State()
+	if err != nil {
+		return nil, err
+	}
+	for key := range s.Redis {
+		x.want.before[key] = true
+	}
 	if err := x.others(ctx, t); err != nil {
 		return nil, err
 	}
@@ -132,16 +164,13 @@ func (x *explorer) baseline(ctx context.Context) (*tried, error) {
 	x.boxes = slices.Collect(maps.Keys(x.want.names))
 	calls := t.runs[0].calls
 	x.report.Calls = len(calls)
-	for _, c := range calls {
-		if c.Writes && !c.Own {
-			x.report.Effects++
-		}
-	}
-	return &tried{tail: calls, trace: t.runs[0].trace}, nil
+	x.report.Effects = len(t.runs[0].effects)
+	return &tried{tail: calls, trace: t.runs[0].trace, over: t.runs[0].over}, nil
 }
 
 // others learns what the other deployers leave, before and after the user.
 func (x *explorer) others(ctx context.Context, after *trial) error {
+	x.changes = map[string][]int{"same": changes(after.runs[0].calls)}
 	for _, d := range x.scenario.Others {
 		for _, world := range []*sim.World{x.base, after.world} {
 			w, err := world.Clone(nil)
@@ -149,7 +178,10 @@ func (x *explorer) others(ctx context.Context, after *trial) error {
 				return err
 			}
 			t := newTrial(ctx, x.scenario, w, newObserver(x.scenario, w), true)
-			t.start(ctx, d.Run, d.Name, 0, nil)
+			p := t.start(ctx, d.Run, d.Name, 0, nil)
+			if world == x.base {
+				x.changes[d.Name] = changes(p.calls)
+			}
 			maps.Copy(x.want.names, t.expect().names)
 			maps.Copy(x.want.keys, t.expect().keys)
 			w.Close()
@@ -161,94 +193,12 @@ func (x *explorer) others(ctx context.Context, after *trial) error {
 	return nil
 }
 
-// faults returns what can go wrong at c. Faults of the world that would be the same
-// before a later call are left to that: one of Redis before a call to an engine,
-// the death of a container before a look at another one.
-func (x *explorer) faults(c Call) []Fault {
-	var all []Fault
-	at := func(kind Kind, what string) { all = append(all, Fault{c.Place, kind, what}) }
-	over := c.Place.Op == "end"
-	switch {
-	case over:
-	case c.Writes:
-		at(Refused, "")
-		at(Cut, "")
-		at(Lost, "")
-		at(CrashBefore, "")
-		at(CrashAfter, "")
-	case !c.Own:
-		at(Unavailable, "")
-	}
-	if c.Place.Part > 1 && (c.Changes || c.Fans) {
-		return all // within one effect, or one list
-	}
-	if over || c.Server == "http" || c.Server == "engine" && !c.Images {
-		for _, name := range c.Boxes {
-			if c.Server != "engine" || !slices.Contains(x.boxes, c.Target) || c.Target == name {
-				at(Dies, name)
-			}
-		}
-		at(EngineRestart, "")
-	}
-	if c.Server != "engine" {
-		at(RedisRestart, "")
-	}
-	if !c.Images {
-		for _, d := range x.scenario.Others {
-			at(Deploys, d.Name)
-		}
-	}
-	return all
-}
-
-// distinct leaves out the middle of each row of equal calls: the first two and the
-// last stand for them.
-func distinct(calls []Call) []Call {
-	equal := func(a, b Call) bool {
-		return a.Place.Op == b.Place.Op && a.Where == b.Where && a.Verb == b.Verb && a.Target == b.Target && !a.Writes && !b.Writes
-	}
-	var out []Call
-	for i, c := range calls {
-		if i > 1 && i < len(calls)-1 && equal(calls[i-2], c) && equal(calls[i-1], c) && equal(c, calls[i+1]) {
-			continue
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// children returns the plans with one fault more than p's.
-func (x *explorer) children(p *tried, rerun bool) []attempt {
-	var plans []attempt
-	first := max(0, p.plan.last())
-	add := func(calls []Call, run int) {
-		var boxes []string
-		for _, c := range distinct(calls) {
-			c.Place.Run, boxes = run, c.Boxes
-			for _, f := range x.faults(c) {
-				plans = append(plans, attempt{plan: append(slices.Clip(p.plan), f), of: p, rerun: run > first})
-			}
-		}
-		last := Call{Place: end(run), Boxes: boxes}
-		for _, f := range x.faults(last) {
-			plans = append(plans, attempt{plan: append(slices.Clip(p.plan), f), of: p, rerun: run > first})
-		}
-	}
-	if len(p.plan) == 0 || p.plan[len(p.plan)-1].Place.Op != "end" {
-		add(p.tail, first)
-	}
-	if rerun {
-		add(p.next, first+1)
-	}
-	return plans
-}
-
 // level tries the plans with one fault more than those of parents.
 func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tried {
 	var plans []attempt
 	known := map[key]bool{}
 	for _, p := range parents {
-		if p.missed || len(p.violations) > 0 {
+		if p.missed || len(p.violations) > 0 || len(p.plan) > 0 && p.plan[0].Kind == Overlaps {
 			continue // what goes wrong by itself needs no further fault
 		}
 		rerun := len(p.plan) > 0 && !known[p.key]
@@ -267,19 +217,16 @@ func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tr
 		r.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
 		plans = plans[:limit]
 	}
-	for i := range plans {
-		plans[i].n = i
-	}
-	todo := rows(plans)
+	todo := rows(x.unknown(plans))
 	results := make([][]*tried, len(todo))
 	var next, done atomic.Int64
-	var wg sync.WaitGroup
+	group, _ := failure.NewGroup(ctx, -1)
 	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
+		group.Go(func() error {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(todo) {
-					return
+					return nil
 				}
 				results[i] = x.row(ctx, todo[i], depth < x.opts.Depth, func() {
 					if n := done.Add(1); x.opts.Progress != nil && n%100 == 0 {
@@ -289,30 +236,59 @@ func (x *explorer) level(ctx context.Context, depth int, parents []*tried) []*tr
 					}
 				})
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	if bug := group.Wait(); bug != nil {
+		panic(bug)
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	all := make([]*tried, 0, len(plans))
-	order := make(map[*tried]int, len(plans))
 	for i, row := range results {
 		for k, t := range row {
-			order[t] = todo[i][k].n
-			all = append(all, t)
+			*todo[i][k].outcome = t
 		}
 	}
-	slices.SortFunc(all, func(a, b *tried) int { return order[a] - order[b] })
-	for _, t := range all {
+	var all []*tried
+	for _, a := range plans {
+		t := *a.outcome
 		l.Tried++
 		if len(t.violations) > 0 {
 			l.Failed++
 			x.report.failed = append(x.report.failed, t)
 		}
+		if len(t.plan) == depth && !t.listed {
+			t.listed = true
+			all = append(all, t)
+		}
 	}
 	x.report.Levels = append(x.report.Levels, l)
 	return all
+}
+
+// strike is a fault at a moment: what follows is the same, whatever the plan.
+type strike struct {
+	at   moment
+	kind Kind
+	what string
+}
+
+// unknown returns those plans of which the outcome is not known from one that was tried
+// before, or is tried with them. Each plan has its outcome, some have the same.
+func (x *explorer) unknown(plans []attempt) (fresh []attempt) {
+	for i := range plans {
+		a := &plans[i]
+		f := a.plan[len(a.plan)-1]
+		k := strike{a.at, f.Kind, f.What}
+		a.outcome = x.struck[k]
+		if a.outcome == nil || a.at == (moment{}) || x.plain {
+			a.outcome = new(*tried)
+			x.struck[k] = a.outcome
+			fresh = append(fresh, *a)
+		}
+	}
+	return fresh
 }
 
 // row tries plans that differ in the place of the last fault, those that are known
@@ -324,9 +300,15 @@ func (x *explorer) row(ctx context.Context, plans []attempt, keep bool, each fun
 		if ctx.Err() != nil {
 			break
 		}
-		known := last.standsFor(a)
+		var known *tried
+		if !x.plain {
+			known = last.standsFor(a)
+		}
 		if known == nil {
-			last = x.try(ctx, a.plan)
+			known = a.of.crashed[a.plan[len(a.plan)-1]]
+		}
+		if known == nil {
+			last = x.try(ctx, a, keep)
 			known = last
 		}
 		all = append(all, known)
@@ -340,13 +322,27 @@ func (x *explorer) row(ctx context.Context, plans []attempt, keep bool, each fun
 	return all
 }
 
-// try tries one plan.
-func (x *explorer) try(ctx context.Context, plan Plan) *tried {
-	t := x.fresh(ctx, false)
-	defer t.world.Close()
+// try tries the plan of a.
+func (x *explorer) try(ctx context.Context, a attempt, keep bool) *tried {
+	plan := a.plan
 	got := &tried{plan: plan}
-	for run := 0; run <= plan.last(); run++ {
-		if run > 0 {
+	var t *trial
+	if from := a.of.after; from != nil && a.rerun && !x.plain {
+		t = from.fork()
+	} else {
+		t = x.fresh(ctx, false)
+	}
+	defer t.world.Close()
+	t.keyed, t.last = keep, plan.last()
+	if keep && !x.plain && x.opts.Plans == 0 && len(plan) < x.opts.Depth && len(plan) < 2 { // beyond, too few of them are tried
+		got.crashed = map[Fault]*tried{}
+		t.crashes = func(t *trial, calls []Call, c Call, kind Kind) {
+			got.crashed[Fault{Place: c.Place, Kind: kind}] = x.crash(t, plan, calls, c, kind)
+		}
+	}
+	first := len(t.runs)
+	for run := first; run <= plan.last(); run++ {
+		if run > first {
 			t.wait()
 		}
 		r := t.play(plan)
@@ -354,18 +350,28 @@ func (x *explorer) try(ctx context.Context, plan Plan) *tried {
 		got.missed = got.missed || r.missed > 0
 		t.claims(x.want)
 	}
+	t.crashes = nil
 	if got.missed {
 		return got
 	}
 	x.cover(t, plan)
-	t.wait()
-	got.key = t.canon()
-	rec := x.recover(t, got.key)
-	got.violations = append(t.violations, rec.violations...)
 	r := t.runs[plan.last()]
 	at := slices.IndexFunc(r.calls, func(c Call) bool { return c.Place == plan[len(plan)-1].Place })
-	got.tail, got.next, got.trace = r.calls[at+1:], rec.calls, r.trace
+	got.tail, got.trace, got.over = r.calls[at+1:], r.trace, r.over
+	x.ending(t, got)
 	return got
+}
+
+// ending plays the rest of a trial whose faults are over: the user's last run.
+func (x *explorer) ending(t *trial, got *tried) {
+	t.wait()
+	got.key = t.canon()
+	if got.crashed != nil && len(t.violations) == 0 {
+		got.after = t.fork()
+	}
+	rec := x.recover(t, got.key)
+	got.violations = append(t.violations, rec.violations...)
+	got.next, got.nextOver = rec.calls, rec.over
 }
 
 // recover returns what comes of the user's last run in the world of t, which is
@@ -384,7 +390,7 @@ func (x *explorer) recover(t *trial, k key) *recovery {
 		x.runs.Add(int64(len(t.runs) - run))
 		rec.violations = slices.Clone(t.violations[before:])
 		t.violations = t.violations[:before]
-		rec.calls = t.runs[run].calls
+		rec.calls, rec.over = t.runs[run].calls, t.runs[run].over
 	})
 	return rec
 }

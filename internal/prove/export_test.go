@@ -25,7 +25,7 @@ func Doubt(ctx context.Context, s *Scenario, limit int) (known int, differ []str
 				if len(p.plan) > 0 && (!a.plan[1].movable() || limit == 0) {
 					continue
 				}
-				is := x.try(ctx, a.plan)
+				is := x.try(ctx, a, true)
 				all = append(all, is)
 				said := last.standsFor(a)
 				if said == nil {
@@ -53,4 +53,14 @@ func Doubt(ctx context.Context, s *Scenario, limit int) (known int, differ []str
 		}
 	}
 	return known, differ, nil
+}
+
+// Plainly is Explore, with every plan played from beginning to end.
+func Plainly(ctx context.Context, s *Scenario, o Options) (*Report, error) {
+	x, err := newExplorer(s, o)
+	if err != nil {
+		return nil, err
+	}
+	x.plain = true
+	return x.explore(ctx)
 }

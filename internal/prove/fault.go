@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Kind is what goes wrong.
+// Kind names what goes wrong.
 type Kind string
 
 // What goes wrong with a call.
@@ -28,6 +28,7 @@ const (
 	EngineRestart Kind = "engine-restart" // the engine is killed and comes back; addresses move between containers
 	RedisRestart  Kind = "redis-restart"  // Redis comes back with the data it had when the run began
 	Deploys       Kind = "deploys"        // someone else deploys, from beginning to end
+	Overlaps      Kind = "overlaps"       // someone else deploys until just before a change, and goes on when the run is over
 )
 
 // words say in a story what went wrong.
@@ -38,7 +39,7 @@ var words = map[Kind]string{
 
 // ofWorld reports whether the fault is one of the world, not of a call.
 func (k Kind) ofWorld() bool {
-	return k == Dies || k == EngineRestart || k == RedisRestart || k == Deploys
+	return k == Dies || k == EngineRestart || k == RedisRestart || k == Deploys || k == Overlaps
 }
 
 // Place is a call that the recipe makes to a server.
@@ -76,7 +77,7 @@ func end(run int) Place { return Place{Run: run, Op: "end"} }
 type Fault struct {
 	Place Place
 	Kind  Kind
-	What  string // Dies: the container; Deploys: the deployer
+	What  string // Dies: the container; Deploys: the deployer; Overlaps: the deployer and the number of the change, as in same@2
 }
 
 // String is the fault as --plan takes it: docker.start#1:lost.
@@ -136,8 +137,8 @@ func parseFault(text string) (f Fault, err error) {
 	if words[f.Kind] == "" && !f.Kind.ofWorld() {
 		return f, fmt.Errorf("no fault is called %q: known are %s", kind, kindNames())
 	}
-	if (what != "") != (f.Kind == Dies || f.Kind == Deploys) {
-		return f, fmt.Errorf("%s and %s take a name, such as dies=app-1, and the others none", Dies, Deploys)
+	if (what != "") != (f.Kind == Dies || f.Kind == Deploys || f.Kind == Overlaps) {
+		return f, fmt.Errorf("%s, %s and %s take a name, such as dies=app-1, and the others none", Dies, Deploys, Overlaps)
 	}
 	place := text[:at]
 	if run, rest, ok := strings.Cut(place, ":"); ok {
@@ -177,7 +178,7 @@ func kindNames() string {
 	for k := range words {
 		names = append(names, string(k))
 	}
-	for _, k := range []Kind{Dies, EngineRestart, RedisRestart, Deploys} {
+	for _, k := range []Kind{Dies, EngineRestart, RedisRestart, Deploys, Overlaps} {
 		names = append(names, string(k))
 	}
 	slices.Sort(names)

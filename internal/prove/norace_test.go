@@ -2,5 +2,5 @@
 
 package prove_test
 
-// fewer is no limit: see race_test.go.
+// fewer is not a limit: see race_test.go.
 const fewer = 0

@@ -11,7 +11,7 @@ import (
 	"github.com/mepc/mepc-run/internal/sim"
 )
 
-// Rule is what must hold. Each has a recipe in testdata that breaks it.
+// Rule is a property that must hold. Each has a recipe in testdata that breaks it.
 type Rule string
 
 // What must hold at all times.
@@ -26,6 +26,7 @@ const (
 // What must hold once a run without faults is over.
 const (
 	Done       Rule = "done"        // a run that ends well has put its release in charge
+	Undone     Rule = "undone"      // a run that fails takes down what it has put up, unless that is in charge
 	Converges  Rule = "converges"   // the user's next run ends well
 	OneVersion Rule = "one-version" // what the deployment is to run runs, and nothing else of the app
 	NoLeftover Rule = "no-leftover" // no container and no key that a run without faults would not leave
@@ -43,8 +44,8 @@ type Violation struct {
 // observer looks at a world from outside: at its routing lists, its containers,
 // and the answers of a router of its own, by the world's state alone.
 //
-// What a fault of the world itself breaks is no one's mistake. From then on until
-// the next run without a fault is over, it excuses
+// What a fault of the world itself breaks is not a mistake of the recipe. Until a
+// fault-free run ends, these are tolerated:
 //
 //   - backends at addresses that an engine restart gave to another container, or
 //     took away;
@@ -65,7 +66,7 @@ type observer struct {
 	told    map[string]bool              // what was wrong when it last looked: once said is enough
 }
 
-// ownRouter is where the observer's router is.
+// ownRouter is the address of the observer's router.
 const ownRouter = "127.255.255.254:80"
 
 func newObserver(s *Scenario, w *sim.World) *observer {
@@ -116,6 +117,7 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 	}
 	o.seen[host] = true
 	excused := brought
+	apps := o.appsOf(text)
 	meant := map[string]string{}
 	for _, url := range list {
 		at := placeOf(url)
@@ -132,8 +134,8 @@ func (o *observer) lookAt(host string, boxes []sim.Box, wrong func(rule Rule, ab
 			wrong(Alive, host+" "+url, "%s points to %s, where nothing runs", host, url)
 		case known && box.ID != before:
 			wrong(Meant, host+" "+url, "%s points to %s, which was %s and is %s now", host, url, o.names[before], box.Name)
-		case !o.ours(box):
-			wrong(Meant, host+" "+url, "%s points to %s, which is %s: no container of %s", host, url, box.Name, o.scenario.App)
+		case len(apps) > 0 && !slices.ContainsFunc(apps, func(app string) bool { return belongs(box, app) }):
+			wrong(Meant, host+" "+url, "%s points to %s, which is %s: no container of %s", host, url, box.Name, strings.Join(apps, " or "))
 		case box.Health != "" && box.Health != "healthy":
 			wrong(Alive, host+" "+url, "%s points to %s, and %s is %s", host, url, box.Name, box.Health)
 		}
@@ -194,14 +196,26 @@ func (o *observer) boxes() []sim.Box {
 	return all
 }
 
-// ours reports whether the container belongs to the scenario's app, by its label
-// or its name.
+// ours reports whether the container belongs to one of the scenario's apps.
 func (o *observer) ours(b *sim.Box) bool {
-	app := o.scenario.App
-	return app == "" || b.Labels["mepc.app"] == app || b.Name == app || strings.HasPrefix(b.Name, app+"-")
+	return len(o.scenario.Apps) == 0 || slices.ContainsFunc(o.scenario.Apps, func(app string) bool { return belongs(b, app) })
 }
 
-// place is where a backend's URL leads: an address, or a published port.
+// belongs reports whether the container is one of app, by its label or its name.
+func belongs(b *sim.Box, app string) bool {
+	return b.Labels["mepc.app"] == app || b.Name == app || strings.HasPrefix(b.Name, app+"-")
+}
+
+// appsOf returns the apps to which a list with this text may lead.
+func (o *observer) appsOf(text string) []string {
+	first, _, _ := strings.Cut(text, "\n")
+	if slices.Contains(o.scenario.Apps, first) {
+		return []string{first}
+	}
+	return o.scenario.Apps
+}
+
+// place is what a backend's URL leads to: an address, or a published port.
 type place struct{ host, port string }
 
 func placeOf(url string) place {
@@ -214,7 +228,7 @@ func placeOf(url string) place {
 	return place{host, ":" + port}
 }
 
-// addresses are what addressesOf may call the place.
+// addresses lists the forms in which addressesOf may return the place.
 func (p place) addresses() []string {
 	if p.port == "" {
 		return []string{p.host}
@@ -222,7 +236,7 @@ func (p place) addresses() []string {
 	return []string{p.host, p.host + p.port, p.port}
 }
 
-// addressesOf are where a container is reached. A port that is published on this
+// addressesOf returns the addresses at which a container is reached. A port that is published on this
 // machine is reached at any of its addresses.
 func addressesOf(b sim.Box) []string {
 	all := slices.Clone(b.IPs)

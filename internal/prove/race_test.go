@@ -2,5 +2,5 @@
 
 package prove_test
 
-// fewer is how many plans are tried where everything takes ten times as long.
+// fewer is the number of plans tried where everything takes ten times as long.
 const fewer = 60

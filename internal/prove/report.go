@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// Report is what came of an exploration.
+// Report is the result of an exploration.
 type Report struct {
 	Scenario string    `json:"scenario"`
-	Calls    int       `json:"calls"`   // that the recipe makes when nothing goes wrong
-	Effects  int       `json:"effects"` // how many of them change something
+	Where    string    `json:"where,omitempty"` // its line in the spec
+	Calls    int       `json:"calls"`           // that the recipe makes when nothing goes wrong
+	Effects  int       `json:"effects"`         // how many of them change something
 	Levels   []Level   `json:"levels"`
 	Seed     int64     `json:"seed"`
 	Runs     int       `json:"runs"`   // of the recipe, in all
@@ -24,7 +25,7 @@ type Report struct {
 	failed []*tried
 }
 
-// Level is what came of the plans with so many faults.
+// Level is the result of all plans with the same number of faults.
 type Level struct {
 	Faults   int `json:"faults"`
 	Possible int `json:"possible"` // how many there are
@@ -50,7 +51,7 @@ type Covered struct {
 	Kinds []Kind `json:"faults"`
 }
 
-// effectFaults is what each effect is tried with.
+// effectFaults lists the faults each effect is tried with.
 var effectFaults = [...]Kind{Refused, Cut, Lost, CrashBefore, CrashAfter}
 
 type effectKey struct{ op, where string }
@@ -68,6 +69,7 @@ func (x *explorer) cover(t *trial, plan Plan) {
 			if x.covered[k] == nil {
 				x.covered[k] = map[Kind]bool{}
 			}
+			x.effective[k] = x.effective[k] || c.Changed
 			for _, f := range plan {
 				if f.Place == c.Place && !f.Kind.ofWorld() {
 					x.covered[k][f.Kind] = true
@@ -100,6 +102,9 @@ func (x *explorer) finish(ctx context.Context) error {
 	r := x.report
 	r.Runs, r.Worlds = int(x.runs.Load()), len(x.recovered)
 	for k, kinds := range x.covered {
+		if !x.effective[k] {
+			continue // it found everything as it wanted it each time
+		}
 		c := Covered{Op: k.op, Where: k.where, Kinds: []Kind{}}
 		for _, kind := range effectFaults {
 			if kinds[kind] {
@@ -134,7 +139,7 @@ func (x *explorer) finish(ctx context.Context) error {
 	return nil
 }
 
-// maxFailures is how many ways to fail are told of in text.
+// maxFailures limits how many ways to fail the text lists.
 const maxFailures = 5
 
 // Write writes the report as text. again is the command that replays a plan, up to
@@ -161,6 +166,9 @@ func (r *Report) Write(w io.Writer, again string) error {
 	fmt.Fprintf(&b, "  coverage: %d of %s had every fault there is: refused, cut, lost, a crash before and after\n", full, count(len(r.Coverage), "effect"))
 	for _, line := range rest {
 		b.WriteString(line + "\n")
+	}
+	if len(r.Failures) > 0 && r.Where != "" {
+		fmt.Fprintf(&b, "  at %s\n", r.Where)
 	}
 	for i, f := range r.Failures {
 		if i == maxFailures {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/prove"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // TestEveryRuleIsSeenToBeBroken has a recipe for each rule that breaks it.
@@ -67,6 +68,12 @@ end
 		"a lock is given back at the end only": {
 			prove.NoLeftover, deployed + `r:set("lock:" .. now(), "me") switch(up("app-new")) r:del("lock:" .. now())`, false, 1,
 		},
+		"the new one is left by a run that fails": {
+			prove.Undone, deployed + `local url = up("app-new") switch(url) docker.stop("app-old")`, false, 1,
+		},
+		"a lock is not given back by a run that fails": {
+			prove.Undone, deployed + `if not r:setnx("lock", "me") then fail("locked") end switch(up("app-new")) docker.stop("app-old") r:del("lock")`, false, 1,
+		},
 		"each run counts": {
 			prove.Idempotent, `r:incr("deployments")`, true, 0,
 		},
@@ -77,11 +84,11 @@ end
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			world := redeploy()
-			world.Engines[0].Images = append(world.Engines[0].Images, sim.Image{Ref: "mepc/bad:1", Behaviour: &sim.Behaviour{
-				Paths: map[string]sim.Response{"*": {Status: 500}},
+			world.Engines[0].Images = append(world.Engines[0].Images, state.Image{Ref: "mepc/bad:1", Behaviour: &state.Behaviour{
+				Paths: map[string]state.Response{"*": {Status: 500}},
 			}})
 			s := &prove.Scenario{
-				Name: "it", World: world, App: "app", Hosts: []string{"appserver"}, Run: source(t, "it.lua", start+tc.recipe, nil),
+				Name: "it", World: world, Apps: []string{"app"}, Hosts: []string{"appserver"}, Run: source(t, "it.lua", start+tc.recipe, nil),
 				Invariants: []prove.Invariant{{Name: "the shop is open", Check: func(w *sim.World) (string, error) {
 					_, ok, err := w.RedisKey(0, "frontend:shop")
 					if !ok {
@@ -121,7 +128,7 @@ func TestTheWorldsOwnFaultsAreExcusedUntilTheNextRun(t *testing.T) {
 		"docker.info#1:dies=app-old":   "",
 	} {
 		s := &prove.Scenario{
-			Name: "it", World: redeploy(), App: "app", Hosts: []string{"appserver"}, Run: source(t, "it.lua", `docker.info()`, nil),
+			Name: "it", World: redeploy(), Apps: []string{"app"}, Hosts: []string{"appserver"}, Run: source(t, "it.lua", `docker.info()`, nil),
 		}
 		faults, err := prove.ParsePlan(plan)
 		if err != nil {
@@ -162,5 +169,46 @@ func TestPlansAreReadAsTheyAreWritten(t *testing.T) {
 		if _, err := prove.ParsePlan(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestWhatFindsAllAsItShouldBeIsNoEffect runs what would be an effect if a command's name
+// decided.
+func TestWhatFindsAllAsItShouldBeIsNoEffect(t *testing.T) {
+	t.Parallel()
+	const url = `"http://172.17.0.3:8080"`
+	for name, tc := range map[string]struct {
+		recipe  string
+		effects int // of the first run
+	}{
+		"a list that is right":     {`r:replace_list("frontend:appserver", {"app", ` + url + `}, {"app", ` + url + `})`, 0},
+		"a key that is set again":  {`r:set("a", "1") r:hset("b", "c", "2") r:sadd("d", "e") r:zadd("f", 1, "g")`, 4},
+		"what is not there":        {`docker.remove("nothing", {missing_ok = true}) r:del("nothing")`, 0},
+		"what runs already":        {`docker.start("app-old") docker.update("app-old", {restart = "always"})`, 0},
+		"a transaction of nothing": {`r:multi(function(tx) tx:del("nothing") tx:lrem("frontend:appserver", 0, "nobody") end)`, 0},
+		"a file":                   {`docker.copy_to("app-old", "/tmp/a", {content = "b"})`, -1},
+		"a signal":                 {`docker.kill("app-old", {signal = "HUP"})`, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &prove.Scenario{
+				Name: "it", World: redeploy(), Apps: []string{"app"}, Hosts: []string{"appserver"},
+				Run: source(t, "it.lua", `local r = redis.connect() `+tc.recipe, nil),
+			}
+			r, err := prove.Explore(t.Context(), s, prove.Options{})
+			var broken *prove.BrokenError
+			switch {
+			case errors.As(err, &broken) && broken.Violations[0].Rule == prove.Idempotent:
+				if tc.effects >= 0 {
+					t.Error(err)
+				}
+			case err != nil:
+				t.Fatal(err)
+			case tc.effects < 0:
+				t.Error("it has no effect")
+			case r.Effects != tc.effects:
+				t.Errorf("%d effects, want %d", r.Effects, tc.effects)
+			}
+		})
 	}
 }

@@ -4,16 +4,19 @@ import (
 	"context"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
 )
 
 // Scenario is a recipe in a world, and what is expected of it.
 type Scenario struct {
-	Name  string     // for people
-	World *sim.State // what is true at the start
-	Run   Runner     // runs the recipe under test, as its user does
-	Hosts []string   // whose routing lists and traffic are watched
-	App   string     // the app that the lists of Hosts belong to; empty: containers of any app may be listed
+	Name  string       // for people
+	World *state.State // what is true at the start
+	Run   Runner       // runs the recipe under test, as its user does
+	Hosts []string     // whose routing lists and traffic are watched
+	// Apps are those that the lists of Hosts belong to; none: containers of any app may
+	// be listed. Of several, a list whose first entry names one belongs to that.
+	Apps []string
 	// Others are deployers who may step in between two calls.
 	Others []Deployer
 	// Invariants are the team's own: each is asked after every change.
@@ -23,6 +26,17 @@ type Scenario struct {
 	// Repeats says that a second run is not expected to be without effects: the
 	// recipe builds anew each time.
 	Repeats bool
+	// Gap says that the recipe stops what serves before something else does: until it is
+	// over, lists may lead to nothing and requests may fail.
+	Gap bool
+}
+
+// rivals are those who may deploy at the same time: the others, or else a second user.
+func (s *Scenario) rivals() []Deployer {
+	if len(s.Others) > 0 {
+		return s.Others
+	}
+	return []Deployer{{Name: "same", Run: s.Run}}
 }
 
 // Runner runs a recipe once, with opts and parameters of its own.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Story is what happened in a trial, in order, for people.
+// Story tells what happened in a trial, in order, for people.
 type Story struct {
 	Events     []Event     `json:"events"`
 	Violations []Violation `json:"-"`
@@ -46,7 +46,7 @@ func (s *Story) begin(other string, run int, again bool) {
 
 // saw tells of a call that changed something, or was to, and of every fault.
 func (s *Story) saw(c Call, kind Kind) {
-	if s != nil && (c.Writes || kind != "") {
+	if s != nil && (c.Changed || kind != "") {
 		s.add(Event{Call: c.Place.Op, On: c.Target, Where: c.Where, Fault: words[kind]})
 	}
 }
@@ -85,13 +85,34 @@ func (s *Story) Write(w io.Writer, indent string) error {
 	return err
 }
 
+// told returns the events that a reader needs: those up to the end of the run in which
+// something went wrong last. well reports that more runs came after it.
+func (s *Story) told() (events []Event, well bool) {
+	last := -1
+	for i, e := range s.Events {
+		if e.Wrong != "" {
+			last = i
+		}
+	}
+	if last < 0 {
+		return s.Events, false
+	}
+	for i := last + 1; i < len(s.Events); i++ {
+		if e := s.Events[i]; e.Run != "" && !strings.HasPrefix(e.Run, "meanwhile") {
+			return s.Events[:i], true
+		}
+	}
+	return s.Events, false
+}
+
 func (s *Story) text(b *strings.Builder, indent string) {
 	width := 0
 	for _, e := range s.Events {
 		width = max(width, len(e.Where))
 	}
 	depth := ""
-	for _, e := range s.Events {
+	events, well := s.told()
+	for _, e := range events {
 		b.WriteString(indent + depth)
 		switch {
 		case strings.HasPrefix(e.Run, "meanwhile"):
@@ -113,5 +134,8 @@ func (s *Story) text(b *strings.Builder, indent string) {
 			fmt.Fprintf(b, "  %s\n", e.Ended)
 			depth = ""
 		}
+	}
+	if well {
+		b.WriteString(indent + "a minute later the user runs it again, and all ends well\n")
 	}
 }

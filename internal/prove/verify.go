@@ -3,19 +3,22 @@ package prove
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
-// expected is what a run without faults leaves.
+// expected holds the state that a run without faults leaves.
 type expected struct {
 	images map[string][]string // host -> the images that its list leads to
 	runs   map[string]string   // the app's running containers -> image
 	names  map[string]bool     // every container that someone's deployment may leave stopped
 	keys   map[string]bool     // the keys of Redis
+	before map[string]bool     // the IDs of the containers, and the keys, that were there at the start
 }
 
 // expect notes what is there at the end of a run without faults.
@@ -72,20 +75,28 @@ func (t *trial) recover(want *expected) {
 	}
 	t.wait()
 	t.again = true
+	before := t.state().Redis
 	again := t.play(nil)
+	if reflect.DeepEqual(lasting(before), lasting(t.state().Redis)) { // a lock that was taken and given back
+		again.effects = effects(again.calls, true)
+	}
 	at = Call{Place: end(len(t.runs) - 1)}
 	switch {
 	case again.err != nil:
 		t.violate(at, Violation{Rule: Idempotent, Text: "one more run fails: " + oneLine(again.err)})
-	case again.effects > 0 || slices.ContainsFunc(again.calls, func(c Call) bool { return c.Writes && !c.Own }):
-		var did []string
-		for _, c := range again.calls {
-			if c.Writes && !c.Own {
-				did = append(did, strings.TrimSpace(c.Place.Op+" "+c.Target))
-			}
-		}
-		t.violate(at, Violation{Rule: Idempotent, Text: "one more run has effects: " + strings.Join(did, ", ")})
+	case len(again.effects) > 0:
+		t.violate(at, Violation{Rule: Idempotent, Text: "one more run has effects: " + strings.Join(again.effects, ", ")})
 	}
+}
+
+// lasting leaves out how long keys have still to live.
+func lasting(keys map[string]state.RedisKey) map[string]state.RedisKey {
+	out := make(map[string]state.RedisKey, len(keys))
+	for name, k := range keys {
+		k.TTL = 0
+		out[name] = k
+	}
+	return out
 }
 
 // order checks that the world is as a run without faults leaves it.
@@ -131,6 +142,7 @@ func (t *trial) order(at Call, want *expected) {
 // claims checks a run that struck a fault and says that it ended well.
 func (t *trial) claims(want *expected) {
 	r := t.runs[len(t.runs)-1]
+	t.undone(r, want)
 	if r.err != nil || r.crashed || len(t.obs.astray) > 0 || len(t.obs.brought) > 0 {
 		return
 	}
@@ -141,6 +153,31 @@ func (t *trial) claims(want *expected) {
 		if !slices.Equal(images, want.images[host]) {
 			t.violate(Call{Place: end(len(t.runs) - 1)}, Violation{Rule: Done, Text: fmt.Sprintf(
 				"the run says that it ended well, and %s leads to %s instead of %s", host, shortImages(images), shortImages(want.images[host]))})
+		}
+	}
+}
+
+// undone checks that the first run, when it failed by itself and its release is not in
+// charge, left nothing of its own: nobody may ever run it again.
+func (t *trial) undone(r *ran, want *expected) {
+	if r.err == nil || r.crashed || r.excused || len(t.runs) > 1 {
+		return
+	}
+	boxes := t.obs.boxes()
+	if len(want.images) > 0 && maps.EqualFunc(t.images(boxes), want.images, slices.Equal) {
+		return
+	}
+	at := Call{Place: end(0)}
+	for _, b := range boxes {
+		kept := b.Status == "exited" && want.names[b.Name] // to be looked at, as after a run that ends well
+		if t.obs.ours(&b) && !want.before[b.ID] && !kept && !t.obs.listed(b) {
+			t.violate(at, Violation{Rule: Undone, Text: fmt.Sprintf("the run fails and leaves %s behind, %s", b.Name, b.Status)})
+		}
+	}
+	keys := t.state().Redis
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !want.keys[key] && !want.before[key] && !strings.HasPrefix(key, "dead:") && !inForce(keys, key) {
+			t.violate(at, Violation{Rule: Undone, Text: "the run fails and leaves the key " + key + " behind"})
 		}
 	}
 }
@@ -157,16 +194,22 @@ func shortImages(ids []string) string {
 	return strings.Join(out, " and ")
 }
 
+// oneLine is an error in a line, with the recipe's line that it came from.
 func oneLine(err error) string {
-	if f := failure.As(err); f != nil {
-		return strings.Join(strings.Fields(string(f.Kind)+": "+f.Message), " ")
+	f := failure.As(err)
+	if f == nil {
+		return strings.Join(strings.Fields(err.Error()), " ")
 	}
-	return strings.Join(strings.Fields(err.Error()), " ")
+	text := strings.Join(strings.Fields(string(f.Kind)+": "+f.Message), " ")
+	if f.Where != "" && !strings.Contains(text, f.Where) {
+		text += ", at " + f.Where
+	}
+	return text
 }
 
 // inForce reports whether a key is of a service to which a router of Traefik's leads:
 // what such a service is called is its recipe's choice.
-func inForce(keys map[string]sim.RedisKey, key string) bool {
+func inForce(keys map[string]state.RedisKey, key string) bool {
 	rest, ok := strings.CutPrefix(key, "traefik/http/services/")
 	if !ok {
 		return false

@@ -8,7 +8,7 @@
 // begun: a journal is opened once.
 //
 // The process that runs a request is given the request's file, locked. The
-// kernel drops that lock with the process, however it ends. So whoever opens the
+// kernel drops that lock with the process, however it ends. So the next to open the
 // queue after a crash knows of each request whether a process is still at it
 // (it is waited for), whether it has begun and was cut off (it is resumed), or
 // whether nobody has touched it (it is started). A server that dies takes no run

@@ -4,21 +4,19 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // Options configures a Queue.
@@ -26,12 +24,14 @@ type Options struct {
 	Journal *journal.Dir // of the runs; the queue is kept beside them
 	Clock   clock.Clock
 	// Start starts the process of an attempt, which must keep file open, and locked,
-	// as long as it lives. Its error says why the recipe cannot be started.
+	// as long as it lives. Its error says why the recipe cannot be started; ErrClosed,
+	// that the server ends first: the request is left for the next one.
 	Start func(r *Request, a Attempt, file *os.File) (Process, error)
 	Log   *slog.Logger
-	// Workers is how many runs go on at a time, Max how many requests may wait, Keep
-	// how many that have ended are remembered.
-	Workers, Max, Keep int
+	// Workers limits how many runs go on at a time, Max how many requests may wait,
+	// MaxRecipe how many of one recipe (0: as many as of all), Keep how many that have
+	// ended are remembered.
+	Workers, Max, MaxRecipe, Keep int
 }
 
 // Process is a run's.
@@ -50,18 +50,20 @@ type Queue struct {
 	opts  Options
 	store store
 	lock  *os.File
-	runs  sync.WaitGroup
+	runs  failure.Crew
 
 	mu         sync.Mutex
 	entries    map[string]*entry
 	waiting    []*entry          // in order
+	writing    []*entry          // that are about to wait
 	busy       map[string]string // by app: the request whose run goes on
 	running    int
-	deliveries map[string]*entry
-	ended      []string // oldest first
+	deliveries map[string]*entry // by what is taken once, see Request.once
+	ended      []string          // oldest first
 	counts     map[Outcome]int
-	last       string // the newest ID
-	pause      string // who paused it
+	last       time.Time // that of the newest ID
+	pause      string    // who paused it
+	probing    *probe    // nil: there is none under way
 	closed     bool
 	changed    chan struct{} // closed, and made anew, at each change
 }
@@ -71,16 +73,21 @@ type entry struct {
 	durable chan struct{} // closed when it is on disk, or will never be
 	lost    error         // why it is not
 	process Process       // while it runs
+	begun   time.Time     // when this server began, or took over, its run
 	killed  bool          // by someone: it is not resumed
 }
 
-// ErrFull is that of Add when too many requests wait.
-var ErrFull = failure.New(failure.Limit, "the queue is full").WithHint("try again later; mepc-run status shows what waits")
+// ErrFull is the error of Add when too many requests wait, ErrRecipeFull when they are the
+// recipe's own.
+var (
+	ErrFull       = failure.New(failure.Limit, "the queue is full").WithHint("try again later; mepc-run status shows what waits")
+	ErrRecipeFull = failure.New(failure.Limit, "too many requests for this recipe are waiting").WithHint("try again later; mepc-run status shows what waits")
+)
 
-// ErrClosed is that of Add when the server is about to end.
+// ErrClosed is the error of Add when the server is about to end.
 var ErrClosed = failure.New(failure.Unavailable, "the server is stopping").WithHint("try again when it is back")
 
-// attempts is how often a request is run at most: the first time, and again when
+// attempts limits how often a request is run: the first time, and again when
 // its process died.
 const attempts = 3
 
@@ -105,7 +112,7 @@ func Open(opts Options) (*Queue, error) {
 		if failure.As(err) != nil {
 			return nil, err
 		}
-		return nil, failure.Wrap(failure.Journal, err, "open the queue").WithHint("name a directory that can be written with --state, or MEPC_STATE")
+		return nil, failure.Wrap(failure.Journal, err, "open the queue").WithHint("name a writable directory with --state or MEPC_STATE")
 	}
 	q.schedule()
 	return q, nil
@@ -116,6 +123,13 @@ func Open(opts Options) (*Queue, error) {
 func (q *Queue) load() error {
 	if who, err := os.ReadFile(q.store.paused()); err == nil {
 		q.pause = cmp.Or(strings.TrimSpace(string(who)), "someone")
+	}
+	runs, err := q.opts.Journal.IDs() // a request must not get the name of a run
+	if err != nil {
+		return err
+	}
+	for _, id := range runs {
+		q.newest(id)
 	}
 	ended, err := q.store.ids("done")
 	if err != nil {
@@ -143,7 +157,7 @@ func (q *Queue) load() error {
 		}
 		file, r, runs, err := q.store.hold(id)
 		if err != nil {
-			q.opts.Log.Error("a request cannot be read, and is not run", "request", id, "error", err)
+			q.opts.Log.Error("a request cannot be read and is not run", "request", id, "error", err)
 			continue
 		}
 		held := file == nil
@@ -153,7 +167,7 @@ func (q *Queue) load() error {
 			}
 		}
 		e := q.add(&entry{Entry: Entry{Request: *r, State: Queued}})
-		if run, _ := q.opts.Journal.Get(id); held || len(runs) > 0 || run != nil {
+		if run, _ := q.opts.Journal.Head(id); held || len(runs) > 0 || run != nil {
 			q.begin(e)
 		} else {
 			fresh = append(fresh, e)
@@ -166,12 +180,14 @@ func (q *Queue) load() error {
 	return nil
 }
 
-// add makes an entry known, by its ID and its delivery.
+// add makes an entry known, by its ID and by what is taken once.
 func (q *Queue) add(e *entry) *entry {
 	q.entries[e.ID] = e
-	q.last = max(q.last, e.ID)
-	if key := e.deliveryKey(); key != "" {
-		q.deliveries[key] = e
+	q.newest(e.ID)
+	for _, key := range e.once() {
+		if q.deliveries[key] == nil {
+			q.deliveries[key] = e
+		}
 	}
 	if e.durable == nil {
 		e.durable = make(chan struct{})
@@ -180,72 +196,81 @@ func (q *Queue) add(e *entry) *entry {
 	return e
 }
 
-func (e *entry) deliveryKey() string {
-	if e.Delivery == "" {
-		return ""
+// drop makes an entry unknown.
+func (q *Queue) drop(e *entry) {
+	delete(q.entries, e.ID)
+	for _, key := range e.once() {
+		if q.deliveries[key] == e {
+			delete(q.deliveries, key)
+		}
 	}
-	return e.Source + "\x00" + e.Delivery
 }
 
 // Add takes a request. When it returns one, that is durable: it will be run, also
-// after a crash. known says that it was asked for before, by the same delivery.
+// after a crash. known says that it was asked for before, by the same delivery or
+// content.
 func (q *Queue) Add(r Request) (got Entry, known bool, err error) {
 	q.mu.Lock()
-	e := &entry{Entry: Entry{Request: r, State: Queued}, durable: make(chan struct{})}
-	if first := q.deliveries[e.deliveryKey()]; first != nil && r.Delivery != "" {
+	for _, key := range r.once() {
+		first := q.deliveries[key]
+		if first == nil {
+			continue
+		}
 		q.mu.Unlock()
 		<-first.durable
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return first.Entry, true, first.lost
 	}
-	switch {
-	case q.closed:
-		err = ErrClosed
-	case q.unfinished()-q.running >= q.opts.Max:
-		err = ErrFull
-	}
-	if err != nil {
+	if err := q.room(&r); err != nil {
 		q.mu.Unlock()
 		return Entry{}, false, err
 	}
+	e := &entry{Entry: Entry{Request: r, State: Queued}, durable: make(chan struct{})}
 	e.Received = q.opts.Clock.Now().UTC()
 	e.ID = q.newID(e.Received)
 	q.add(e)
-	q.runs.Add(1) // Close waits for what is being written
-	defer q.runs.Done()
+	q.writing = append(q.writing, e)
+	defer q.runs.Hold()() // Close waits for what is being written
 	q.mu.Unlock()
 
 	err = q.store.put(&e.Request)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer close(e.durable)
+	q.writing = slices.DeleteFunc(q.writing, func(w *entry) bool { return w == e })
 	if err != nil {
-		e.lost = failure.Wrap(failure.Journal, innermost(err), "write the request to %s", q.store.path)
-		delete(q.entries, e.ID)
-		delete(q.deliveries, e.deliveryKey())
+		e.lost = failure.Wrap(failure.Journal, failure.Innermost(err), "write the request")
+		q.opts.Log.Error("a request is refused: it cannot be written", "recipe", r.Recipe, "app", r.App, "directory", q.store.path, "error", err)
+		q.drop(e)
 		return Entry{}, false, e.lost
 	}
+	q.opts.Log.Info("queued", "request", e.ID, "recipe", e.Recipe, "app", e.App, "source", e.Source, "who", e.Who)
 	q.coalesce(e)
 	q.waiting = append(q.waiting, e)
 	q.schedule()
 	return e.Entry, false, nil
 }
 
-// unfinished is how many requests have not ended.
-func (q *Queue) unfinished() int { return len(q.entries) - len(q.ended) }
-
-// newID returns the ID of a request that came now: larger than all before, and in
-// the form of a run's name.
-func (q *Queue) newID(now time.Time) string {
-	const form = "20060102T150405"
-	for {
-		id := fmt.Sprintf("%s-%03d000", now.Format(form), now.Nanosecond()/1e6)
-		if id > q.last {
-			return id
+// room says why a request cannot wait.
+func (q *Queue) room(r *Request) error {
+	own := 0
+	for _, all := range [][]*entry{q.waiting, q.writing} {
+		for _, e := range all {
+			if e.Recipe == r.Recipe {
+				own++
+			}
 		}
-		now = now.Add(time.Millisecond)
 	}
+	switch {
+	case q.closed:
+		return ErrClosed
+	case q.opts.MaxRecipe > 0 && own >= q.opts.MaxRecipe:
+		return ErrRecipeFull
+	case len(q.waiting)+len(q.writing) >= q.opts.Max:
+		return ErrFull
+	}
+	return nil
 }
 
 // coalesce ends the requests that wait and that e takes the place of.
@@ -253,7 +278,7 @@ func (q *Queue) coalesce(e *entry) {
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *entry) bool {
 		superseded := w.Coalesce && w.Recipe == e.Recipe && w.App == e.App
 		if superseded {
-			q.finish(w, Result{Status: Superseded, By: e.ID, Text: "a later request took its place: " + e.ID})
+			q.finish(w, Result{Status: Superseded, By: e.ID, Text: "replaced by a later request: " + e.ID})
 		}
 		return superseded
 	})
@@ -264,6 +289,14 @@ func (q *Queue) finish(e *entry, res Result) {
 	res.Ended = q.opts.Clock.Now().UTC()
 	q.counts[Outcome{e.Recipe, res.Status}]++
 	e.State, e.Result, e.Plan = Done, &res, nil
+	told := []any{"request", e.ID, "recipe", e.Recipe, "app", e.App, "status", res.Status}
+	if !e.begun.IsZero() {
+		told = append(told, "run", e.Run, "took", q.opts.Clock.Now().Sub(e.begun).Round(time.Millisecond))
+	}
+	if res.Text != "" {
+		told = append(told, "text", say.Clip(res.Text, 500))
+	}
+	q.opts.Log.Info("ended", told...)
 	if err := q.store.finish(&e.Entry); err != nil {
 		// After a restart its run's journal says the same.
 		q.opts.Log.Error("the end of a request cannot be written", "request", e.ID, "error", err)
@@ -280,8 +313,7 @@ func (q *Queue) remember(e *entry) {
 		if err := os.Remove(q.store.done(old.ID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			q.opts.Log.Warn("an old request cannot be removed", "request", old.ID, "error", err)
 		}
-		delete(q.entries, old.ID)
-		delete(q.deliveries, old.deliveryKey())
+		q.drop(old)
 		q.ended = q.ended[1:]
 	}
 }
@@ -303,11 +335,16 @@ func (q *Queue) schedule() {
 
 // begin runs a request in a goroutine of its own.
 func (q *Queue) begin(e *entry) {
-	e.State = Running
+	e.State, e.begun = Running, q.opts.Clock.Now()
 	q.busy[e.App] = e.ID
 	q.running++
 	q.runs.Go(func() {
-		res := q.run(e)
+		var res *Result
+		bug := failure.Protect(func() error { res = q.run(e); return nil })
+		if bug != nil {
+			failure.BugTo(q.opts.Log)(bug)
+			res = &Result{Status: "unknown", Text: bug.Error()}
+		}
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		e.process = nil
@@ -319,7 +356,7 @@ func (q *Queue) begin(e *entry) {
 			q.finish(e, *res)
 		}
 		q.schedule()
-	})
+	}, failure.BugTo(q.opts.Log))
 }
 
 // Pause makes nothing be started from now on, until Resume, also after a restart.
@@ -328,7 +365,7 @@ func (q *Queue) Pause(who string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := os.WriteFile(q.store.paused(), []byte(who+"\n"), 0o600); err != nil {
-		return failure.Wrap(failure.Journal, innermost(err), "note that the queue is paused")
+		return failure.Wrap(failure.Journal, failure.Innermost(err), "note that the queue is paused")
 	}
 	q.pause = cmp.Or(who, "someone")
 	q.tell()
@@ -340,18 +377,11 @@ func (q *Queue) Resume() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := os.Remove(q.store.paused()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failure.Wrap(failure.Journal, innermost(err), "note that the queue goes on")
+		return failure.Wrap(failure.Journal, failure.Innermost(err), "note that the queue is resumed")
 	}
 	q.pause = ""
 	q.schedule()
 	return nil
-}
-
-// Paused returns who paused the queue, or "".
-func (q *Queue) Paused() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.pause
 }
 
 // Abort takes a request out of the queue, or interrupts its run, which then undoes
@@ -386,88 +416,19 @@ func (q *Queue) Abort(id, who string, kill bool) (Entry, error) {
 	return e.Entry, err
 }
 
-// find returns the request of a run.
-func (q *Queue) find(run string) *entry {
-	if e := q.entries[run]; e != nil {
-		return e
-	}
-	return q.entries[requestOf(run)]
-}
-
-// Get returns a request by its ID, or by that of a run of it.
-func (q *Queue) Get(id string) (Entry, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if e := q.find(id); e != nil {
-		return e.Entry, true
-	}
-	return Entry{}, false
-}
-
-// List returns the requests that run, oldest first, and those that wait, in order.
-func (q *Queue) List() (running, waiting []Entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, e := range q.entries {
-		if e.State == Running {
-			running = append(running, e.Entry)
-		}
-	}
-	slices.SortFunc(running, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
-	for _, e := range q.waiting {
-		waiting = append(waiting, e.Entry)
-	}
-	return running, waiting
-}
-
-// Ended returns the requests that have ended and had no run, newest first: there is
-// no journal that tells of them.
-func (q *Queue) Ended() []Entry {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var all []Entry
-	for _, id := range slices.Backward(q.ended) {
-		if e := q.entries[id]; e.Run == "" {
-			all = append(all, e.Entry)
-		}
-	}
-	return all
-}
-
-// Outcome is how requests of a recipe ended.
-type Outcome struct{ Recipe, Status string }
-
-// Counts returns how many requests have ended since the queue was opened.
-func (q *Queue) Counts() map[Outcome]int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return maps.Clone(q.counts)
-}
-
-// Changed returns a channel that is closed at the next change.
-func (q *Queue) Changed() <-chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.changed
-}
-
 func (q *Queue) tell() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
 // Close starts nothing any more, waits for what runs until ctx ends, and leaves the
-// rest to whoever opens the queue next: it goes on.
+// rest to the next to open the queue: it goes on.
 func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Lock()
 	q.closed = true
 	q.tell()
 	q.mu.Unlock()
-	over := make(chan struct{})
-	go func() {
-		q.runs.Wait()
-		close(over)
-	}()
+	over := failure.Go(func() error { q.runs.Wait(); return nil })
 	select {
 	case <-over:
 	case <-ctx.Done():
@@ -477,12 +438,4 @@ func (q *Queue) Close(ctx context.Context) error {
 		}
 	}
 	return q.lock.Close()
-}
-
-func innermost(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }

@@ -16,12 +16,27 @@ type Request struct {
 	// Delivery is the source's own name for the request: a second one with the same
 	// source and delivery is answered with the first.
 	Delivery string `json:"delivery,omitempty"`
+	// Content is a digest of what asked: a second request with the same source and
+	// content is answered with the first, too, whatever its delivery is called.
+	Content string `json:"content,omitempty"`
 	// Coalesce lets a later request of the same recipe and app take the place of
 	// this one while it waits.
 	Coalesce bool `json:"coalesce,omitempty"`
 	// Plan, if there is one, is carried out: see mepc-run apply.
 	Plan     json.RawMessage `json:"plan,omitempty"`
 	Received time.Time       `json:"received"`
+}
+
+// once returns what there is one request of.
+func (r *Request) once() []string {
+	var all []string
+	if r.Delivery != "" {
+		all = append(all, r.Source+"\x00delivery\x00"+r.Delivery)
+	}
+	if r.Content != "" {
+		all = append(all, r.Source+"\x00content\x00"+r.Content)
+	}
+	return all
 }
 
 // State says how far a request has come.
@@ -42,7 +57,7 @@ type Entry struct {
 	Result *Result `json:"result,omitempty"`
 }
 
-// Result is how a request ended.
+// Result says how a request ended.
 type Result struct {
 	Status string    `json:"status"` // of the run: ok, unchanged, failed, cancelled, cut off; or superseded, withdrawn, not begun
 	Text   string    `json:"text,omitempty"`

@@ -24,6 +24,7 @@ func (q *Queue) run(e *entry) *Result {
 		at, running, res := q.next(e, runs)
 		switch {
 		case file == nil:
+			q.opts.Log.Info("taken over", "run", at.ID, "recipe", e.Recipe, "app", e.App)
 			q.wait(e, at.ID, &adopted{q, e.ID, at.ID})
 			continue
 		case running: // the kernel is about to drop its journal's lock, too
@@ -36,11 +37,19 @@ func (q *Queue) run(e *entry) *Result {
 		}
 		p, err := q.opts.Start(&e.Request, at, file)
 		_ = file.Close() // the process has it
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrClosed):
+			return nil
+		case err != nil:
 			return &Result{Status: NotBegun, Text: err.Error()}
 		}
+		told := []any{"run", at.ID, "recipe", e.Recipe, "app", e.App, "who", e.Who}
+		if at.Resumes != "" {
+			told = append(told, "resumes", at.Resumes)
+		}
+		q.opts.Log.Info("started", told...)
 		said := q.wait(e, at.ID, p)
-		if run, err := q.opts.Journal.Get(at.ID); run == nil {
+		if run, err := q.opts.Journal.Head(at.ID); run == nil {
 			if q.isKilled(e) {
 				said = "its process was killed before it began"
 			}
@@ -57,13 +66,15 @@ func (q *Queue) run(e *entry) *Result {
 func (q *Queue) next(e *entry, runs []string) (at Attempt, running bool, res *Result) {
 	at.ID = e.ID
 	for n := 1; ; n++ {
-		run, err := q.opts.Journal.Get(at.ID)
+		run, err := q.opts.Journal.Head(at.ID)
 		switch {
-		case run == nil && n <= len(runs):
-			return at, false, &Result{Status: "unknown", Text: "the journal of its run " + at.ID + " is gone"}
-		case err != nil: // it died before the first line was whole: it did nothing
+		case errors.Is(err, journal.ErrNotBegun) && n > len(runs) && n <= attempts: // its process died at once
 			at.ID = attemptID(e.ID, n+1)
 			continue
+		case err != nil: // what it did is unknown: it is not done again
+			return at, false, &Result{Status: "unknown", Text: err.Error()}
+		case run == nil && n <= len(runs):
+			return at, false, &Result{Status: "unknown", Text: "the journal of its run " + at.ID + " is gone"}
 		case run == nil:
 			return at, false, nil
 		}
@@ -94,7 +105,7 @@ func requestOf(run string) string {
 	return run
 }
 
-func result(run *journal.Run) *Result {
+func result(run *journal.Head) *Result {
 	res := &Result{Status: run.Status()}
 	if run.Ended != nil && run.Ended.Error != nil {
 		res.Text = run.Ended.Error.Message
@@ -143,7 +154,7 @@ type adopted struct {
 	run   string // which may be about to begin
 }
 
-// look is how often it is seen whether an adopted process lives. Only a server that
+// look is the interval between checks that an adopted process still lives. Only a server that
 // took over from another looks at all.
 const look = 50 * time.Millisecond
 
@@ -164,7 +175,7 @@ func (a *adopted) Wait() string {
 
 // signal sends to the process that holds the request's file.
 func (a *adopted) signal(group bool, s syscall.Signal) error {
-	run, err := a.queue.opts.Journal.Get(a.run)
+	run, err := a.queue.opts.Journal.Head(a.run)
 	if err != nil || run == nil || !run.Running {
 		return errors.Join(err, os.ErrProcessDone)
 	}

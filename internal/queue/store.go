@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mepc/mepc-run/internal/disk"
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
@@ -43,7 +44,7 @@ func (s store) open() (*os.File, error) {
 		}
 	}
 	for _, dir := range []string{s.path, filepath.Dir(s.path)} {
-		if err := syncDir(dir); err != nil {
+		if err := disk.SyncDir(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -52,8 +53,8 @@ func (s store) open() (*os.File, error) {
 		return nil, err
 	}
 	if err := flock(f); err != nil {
-		return nil, errors.Join(failure.New(failure.Conflict, "another mepc-run serve has the state directory %s", filepath.Dir(s.path)).
-			WithHint("mepc-run status asks it; give this one a directory of its own with --state"), f.Close())
+		return nil, errors.Join(failure.New(failure.Conflict, "another mepc-run serve uses the state directory %s", filepath.Dir(s.path)).
+			WithHint("mepc-run status shows it; give this one its own directory with --state"), f.Close())
 	}
 	return f, nil
 }
@@ -63,6 +64,15 @@ func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX
 
 // put writes a request. It is durable at return.
 func (s store) put(r *Request) error { return s.write(s.queued(r.ID), r) }
+
+// probe writes a file, as put does, and removes it.
+func (s store) probe() error {
+	name := filepath.Join(s.path, "probe")
+	if err := s.write(name, struct{}{}); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
 
 // finish writes the entry of a request that has ended, and takes the request
 // itself away.
@@ -82,32 +92,10 @@ func (s store) write(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	temporary := name + ".new"
-	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := disk.Write(name, append(data, '\n')); err != nil {
 		return err
 	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(temporary, name)
-	}
-	if err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) { // file systems that cannot, and need not
-		err = nil
-	}
-	return errors.Join(err, f.Close())
+	return disk.SyncDir(filepath.Dir(name))
 }
 
 // ids returns the requests in a directory, oldest first, and removes what a crash

@@ -6,10 +6,11 @@ import (
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // objects says how a recipe gets an object of each type whose methods are tried:
@@ -34,7 +35,7 @@ func TestBadArgumentsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer state.Close()
-	world := engine.Rehearsal(engine.Options{}, state, engine.Stage{})
+	world := rehearsal.Clients(servers.Options{}, state, rehearsal.Policy{})
 	defer world.Close()
 	mods := documented()
 	host := runtime.New(runtime.Options{Modules: mods})

@@ -51,11 +51,37 @@ if err and err.kind ~= "not_found" then error(err) end
 `
 
 const errorsRest = `
+A misspelt field, such as err.knd, raises an error that names the field meant. A field of this table that an error lacks
+is nil.
+
 The table prints as "where: op target: message". Raised again with error(err) it stays the same error: kind, place and
 exit code are those of its origin.
 
 What a recipe raises with Lua's own error("text") has the kind script and the text as message. [fail](reference/std.md#fail)
 raises an error of another kind, with a hint.
+
+## The error on the screen
+
+What happened comes first: the call, what it was done to, and the recipe's line. Then the details, such as the last lines
+of the container's log; the state things are in now; what the run has changed; and what to do ` + "`next:`" + `. Last come the
+lines that the call was made from. Of the code that ships with mepc-run the error has no more than the place: ` + "`-v`" + ` shows
+that code's lines, too, and the error's kind.
+
+` + "```" + `
+error: docker.start app-blue: exec: "/app": permission denied
+  at lib/release.lua:151, on ssh://host2, in step start app-blue
+  details
+    | listening on :8080
+    | panic: no database
+  state now
+    traffic: still on app-green
+  changed in this run (1 effect in 0.3s)
+    docker.create app-blue
+  next: make it executable: RUN chmod +x /app
+  called from
+    deploy.lua:12
+    and 3 lines of shipped code (-v shows them)
+` + "```" + `
 
 ## What cannot be caught
 

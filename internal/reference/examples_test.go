@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 // app runs the container that the examples speak of.
 const app = `docker.create{name = "app-blue", image = "mepc/app:1.1", expose = {"8080"}} docker.start("app-blue") `
 
-// before is what must be true for an example to run, as Lua in front of it.
+// before sets up what an example needs, as Lua in front of it.
 var before = map[string]string{
 	"docker.load":               `docker.save("mepc/app:1.1", "app.tar") `,
 	"docker.remove_image":       `docker.tag("mepc/app:1.1", "mepc/app:1.0") `,
@@ -102,8 +102,8 @@ func TestExamplesRunOnRealServers(t *testing.T) {
 	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Method) }))
 	defer web.Close()
-	world := engine.Live(engine.Options{
-		Docker: engine.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: func(string) string { return "" },
+	world := servers.Live(servers.Options{
+		Docker: servers.DockerEndpoint{Host: l.Engine.Host()}, Redis: l.Redis.URL(), Getenv: func(string) string { return "" },
 	})
 	defer world.Close()
 	mods := documented()

@@ -55,7 +55,7 @@ func presence(f runtime.Field) string {
 	return ""
 }
 
-// inside is what leads from a field's name to the names of its own fields.
+// inside joins a field's name and the names of its own fields.
 func inside(typ string) string {
 	switch {
 	case strings.HasPrefix(typ, "list of"):

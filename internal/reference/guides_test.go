@@ -1,18 +1,16 @@
 package reference_test
 
 import (
-	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // guides are the pages that people write.
@@ -46,41 +44,10 @@ func TestLuaInGuidesCompiles(t *testing.T) {
 			recipe, err := host.LoadString(filepath.Base(page), src)
 			if err == nil {
 				// Where it declares parameters the declarations must be right, too.
-				_, err = host.Describe(t.Context(), recipe, engine.Live(engine.Options{}))
+				_, err = host.Describe(t.Context(), recipe, servers.Live(servers.Options{}))
 			}
 			if err != nil {
 				t.Errorf("%s: %v\n%s", page, err, src)
-			}
-		}
-	}
-}
-
-// TestGoInGuidesCompiles builds each block as a program of its own, which is
-// laid over a directory that does not exist.
-func TestGoInGuidesCompiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs the compiler")
-	}
-	for _, page := range guides(t) {
-		for _, src := range blocks(t, page, "go") {
-			file := filepath.Join(t.TempDir(), "main.go")
-			if err := os.WriteFile(file, []byte(src), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			there, err := filepath.Abs("guide/main.go")
-			if err != nil {
-				t.Fatal(err)
-			}
-			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {there: file}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file+".json", overlay, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			out, err := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "-overlay", file+".json", "./guide").CombinedOutput()
-			if err != nil {
-				t.Errorf("%s: %v\n%s", page, err, out)
 			}
 		}
 	}

@@ -52,8 +52,8 @@ func TestAModuleIsAddedAsItsPageSays(t *testing.T) {
 		}
 	}
 	program := filepath.Join(dir, "bin", "mepc-run")
-	build := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "./cmd/mepc-run")
-	build.Dir = root
+	build := exec.Command("go", "build", "-trimpath", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "./cmd/mepc-run")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0") // as make build does: nothing is compiled again
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -77,7 +77,7 @@ func TestAModuleIsAddedAsItsPageSays(t *testing.T) {
 	}
 }
 
-// repository is where the module's source is.
+// repository is the path of the module's source.
 func repository(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")

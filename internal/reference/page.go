@@ -33,7 +33,7 @@ func (p *page) write() string {
 			fmt.Fprintf(p, "## %s\n\n%s\n\n", title(m), prose(m.Doc))
 		}
 		for _, f := range m.Funcs {
-			p.function(level, qualified(m.Name, ".", f.Name), f)
+			p.function(level, f.Qualified(m.Name), f)
 		}
 		for _, t := range m.Types {
 			p.objects(level, m, t)
@@ -59,7 +59,7 @@ func (p *page) contents() {
 	}
 	for _, m := range p.modules {
 		for _, f := range m.Funcs {
-			row(qualified(m.Name, ".", f.Name), f)
+			row(f.Qualified(m.Name), f)
 		}
 		for _, typ := range m.Types {
 			if repeats(m, typ) {
@@ -95,7 +95,7 @@ func repeats(m runtime.Module, typ runtime.Type) bool {
 	return len(typ.Funcs) > 0
 }
 
-// methodName is how the method is spoken of: by the last word of its type.
+// methodName returns the method's name in prose: by the last word of its type.
 func methodName(typ runtime.Type, f runtime.Func) string {
 	return typ.Name[strings.LastIndexByte(typ.Name, '.')+1:] + ":" + f.Name
 }

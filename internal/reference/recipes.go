@@ -8,7 +8,7 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// Recipe is a recipe that mepc-run brings, as Host.Describe tells of it.
+// Recipe is a recipe that ships with mepc-run, as Host.Describe describes it.
 type Recipe struct {
 	Name   string // such as bluegreen
 	Doc    string
@@ -17,26 +17,32 @@ type Recipe struct {
 
 const recipesIntro = `# Recipes
 
-The recipes that mepc-run brings. Each is a file in [recipes/](../../recipes) and part of the program: it is run by its
+The recipes that ship with mepc-run. Each is a file in [recipes/](../../recipes) and part of the program: run it by its
 name, such as ` + "`mepc-run bluegreen`" + `, or from a file. ` + "`mepc-run RECIPE --help`" + ` prints what stands here.
 
 `
 
 // Recipes returns docs/reference/recipes.md.
 func Recipes(list []Recipe) string {
-	var b strings.Builder
-	b.WriteString(generated)
-	b.WriteString(recipesIntro)
-	for i, r := range list {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "## %s\n\n%s\n\n", r.Name, prose(r.Doc))
+	return sections(recipesIntro, list, func(b *strings.Builder, r *Recipe) {
+		fmt.Fprintf(b, "## %s\n\n%s\n\n", r.Name, prose(r.Doc))
 		t := table{head: []string{"parameter", "type", "default", "meaning"}}
 		for _, p := range r.Params {
 			t.row(code(p.Name), paramType(p), paramDefault(p), prose(p.Doc))
 		}
-		t.write(&b)
+		t.write(b)
+	})
+}
+
+// sections returns a page with a section of each of all.
+func sections[T any](intro string, all []T, section func(*strings.Builder, *T)) string {
+	var b strings.Builder
+	b.WriteString(generated + intro)
+	for i := range all {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		section(&b, &all[i])
 	}
 	return b.String()
 }

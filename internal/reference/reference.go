@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/mepc/mepc-run/runtime"
@@ -45,18 +46,24 @@ func group(modules []runtime.Module) []*page {
 	return pages
 }
 
-// packageName returns the last word of the path of the package that m's
-// functions are in: std, docker.
+// packageName returns the page of a module: for ours the last word of the path of the
+// package that its functions are in, std or docker; for any other its name.
 func packageName(m runtime.Module) string {
 	self := m.Receiver()
-	for self.Kind() == reflect.Pointer {
+	for self != nil && self.Kind() == reflect.Pointer {
 		self = self.Elem()
 	}
-	if name := path.Base(self.PkgPath()); name != "." {
-		return name
+	switch {
+	case self != nil && (m.Name == "" || ours.MatchString(self.PkgPath())):
+		return path.Base(self.PkgPath())
+	case m.Name == "":
+		return "globals"
 	}
 	return m.Name
 }
+
+// ours matches the packages whose modules share a page.
+var ours = regexp.MustCompile(`^github\.com/mepc/mepc-run/(modules|internal)/`)
 
 const indexIntro = `# Reference
 
@@ -83,7 +90,7 @@ An unknown option, a wrong type or a value out of range raises ` + "`invalid_arg
 | secret | what [secret](std.md#secret) returns, or a parameter of type secret |
 
 **Errors.** Every function raises: a recipe that goes on after a failure has to say so, with [try](std.md#try).
-Expected absence is no error: a function that looks for something returns nil. [Errors](../errors.md) lists the kinds.
+Expected absence is not an error: a function that looks for something returns nil. [Errors](../errors.md) lists the kinds.
 
 **Classes.** A call to a server is of one of three classes, which decide what a report shows and what an interrupted
 call means:
@@ -108,7 +115,7 @@ func index(pages []*page) string {
 		}
 	}
 	t.write(&b)
-	b.WriteString("\n[Recipes](recipes.md) has the parameters of the recipes that mepc-run brings, [spec](spec.md) what specs can say, [errors](../errors.md) the kinds of error.\n")
+	b.WriteString("\n[Recipes](recipes.md) has the parameters of the recipes that ship with mepc-run, [library](library.md) what they are built from, [spec](spec.md) what specs can say, [errors](../errors.md) the kinds of error.\n")
 	b.WriteString(conventions)
 	return b.String()
 }
@@ -117,9 +124,9 @@ func index(pages []*page) string {
 func functionList(m runtime.Module) string {
 	var names []string
 	for i, f := range m.Funcs {
-		name := "." + f.Name
-		if i == 0 || m.Name == "" || f.Name == "" {
-			name = qualified(m.Name, ".", f.Name)
+		name := f.Qualified(m.Name)
+		if i > 0 && f.Name != "" {
+			name = strings.TrimPrefix(name, m.Name)
 		}
 		names = append(names, code(name))
 	}

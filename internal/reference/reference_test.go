@@ -10,16 +10,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/reference"
 	"github.com/mepc/mepc-run/internal/spec"
 	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 var update = flag.Bool("update", false, "write docs/reference and docs/errors.md anew")
 
-// docs is where the pages are.
+// docs is the directory of the pages.
 const docs = "../../docs"
 
 // pages returns what is generated, by path below docs.
@@ -31,10 +31,11 @@ func pages(t *testing.T) map[string]string {
 	}
 	all[filepath.Join("reference", "spec.md")] = reference.Markdown(spec.Modules())["spec.md"]
 	all[filepath.Join("reference", "recipes.md")] = reference.Recipes(shipped(t))
+	all[filepath.Join("reference", "library.md")] = reference.Library(recipes.Libraries())
 	return all
 }
 
-// shipped returns what the recipes that mepc-run brings say of themselves.
+// shipped returns the descriptions of the recipes that ship with mepc-run.
 func shipped(t *testing.T) []reference.Recipe {
 	t.Helper()
 	host := runtime.New(runtime.Options{Modules: documented(), Library: recipes.FS})
@@ -48,7 +49,7 @@ func shipped(t *testing.T) []reference.Recipe {
 		if err != nil {
 			t.Fatal(err)
 		}
-		params, err := host.Describe(t.Context(), recipe, engine.Live(engine.Options{}))
+		params, err := host.Describe(t.Context(), recipe, servers.Live(servers.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

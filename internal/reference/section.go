@@ -22,7 +22,7 @@ func (p *page) function(level, name string, f runtime.Func) {
 	}
 }
 
-// longest is how wide a signature may be.
+// longest is the maximum width of a signature.
 const longest = 100
 
 // signature shortens what does not fit a line: the required options, then dots.

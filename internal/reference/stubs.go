@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -45,7 +46,7 @@ func (s *stubs) module(m *runtime.Module) {
 		if f.Name == "" || m.Name == "" && builtin[f.Name] {
 			continue
 		}
-		s.function(m, qualified(m.Name, ".", f.Name), qualified(m.Name, ".", f.Name), f)
+		s.function(m, f.Qualified(m.Name), qualified(m.Name, ".", f.Name), f)
 	}
 	for i := range m.Types {
 		s.object(m, &m.Types[i])
@@ -245,7 +246,7 @@ func singular(words string) string {
 func line(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func (s *stubs) comment(text string) {
-	for _, l := range Fold(text, 100) {
+	for _, l := range say.Fold(text, 100) {
 		fmt.Fprintf(s, "---%s\n", l)
 	}
 }

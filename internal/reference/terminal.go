@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/runtime"
 )
 
 // Style dresses words for a terminal.
 type Style struct{ Bold, Dim func(string) string }
 
-// width is how wide a page in a terminal is.
+// width is the width of a page in a terminal.
 const width = 80
 
 // Terminal returns what the tables say of name, for a terminal: a module, a
@@ -38,7 +39,7 @@ func Names(modules []runtime.Module) []string {
 	for _, m := range modules {
 		names = append(names, moduleName(m))
 		for _, f := range m.Funcs {
-			names = append(names, qualified(m.Name, ".", f.Name))
+			names = append(names, f.Qualified(m.Name))
 		}
 		for _, typ := range m.Types {
 			if !repeats(m, typ) {
@@ -82,7 +83,7 @@ func (t *terminal) lookup(name string) bool {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, "()"), "{}")
 	for _, m := range t.modules {
 		for _, f := range m.Funcs {
-			if qualified(m.Name, ".", f.Name) == name {
+			if f.Qualified(m.Name) == name {
 				t.function(name, f)
 				return true
 			}
@@ -128,34 +129,16 @@ func (t *terminal) heading(text string) { fmt.Fprintf(t, "%s\n\n", t.style.Bold(
 
 // text writes a paragraph.
 func (t *terminal) text(indent int, text string) {
-	for _, line := range Fold(text, width-indent) {
+	for _, line := range say.Fold(text, width-indent) {
 		fmt.Fprintf(t, "%*s%s\n", indent, "", line)
 	}
 	t.WriteString("\n")
 }
 
-// Fold breaks text into lines of at most width columns, between words. A word
-// that is longer stands alone.
-func Fold(text string, width int) []string {
-	lines := []string{""}
-	for _, word := range strings.Fields(text) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case len(*last)+1+len(word) <= width:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
-}
-
 // row writes a name and what is to be said of it beside it, or below when the
 // name is too long.
 func (t *terminal) row(column int, name, text string) {
-	lines := Fold(text, width-column-4)
+	lines := say.Fold(text, width-column-4)
 	if len(name) > column {
 		fmt.Fprintf(t, "  %s\n", t.style.Bold(name))
 		name = ""
@@ -179,7 +162,7 @@ func (t *terminal) index() {
 func (t *terminal) module(m runtime.Module) {
 	t.heading(moduleName(m))
 	t.text(0, m.Doc)
-	t.functions(m.Funcs, func(f runtime.Func) string { return qualified(m.Name, ".", f.Name) })
+	t.functions(m.Funcs, func(f runtime.Func) string { return f.Qualified(m.Name) })
 	for _, typ := range m.Types {
 		t.heading(typ.Name + " objects")
 		t.text(0, typ.Doc)
@@ -216,7 +199,7 @@ func (t *terminal) function(name string, f runtime.Func) {
 	if from != "" {
 		t.row(8, "calls", from)
 		for line := range strings.Lines(block) {
-			for _, part := range Fold(line, width-14) {
+			for _, part := range say.Fold(line, width-14) {
 				fmt.Fprintf(t, "            %s\n", part)
 			}
 		}
@@ -283,7 +266,7 @@ func (t *terminal) returned(f runtime.Func) {
 		said = article(typ)
 	}
 	fmt.Fprintf(t, "%s\n", t.style.Bold("Returns"))
-	for _, line := range Fold(said, width-2) {
+	for _, line := range say.Fold(said, width-2) {
 		fmt.Fprintf(t, "  %s\n", line)
 	}
 	if len(fields) > 0 {

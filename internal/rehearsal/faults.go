@@ -1,8 +1,10 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,18 +15,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// Fault is what goes wrong with calls of one function: on the wire, so that what
+// Fault describes what goes wrong with calls of one function: on the wire, so that what
 // the modules make of it is what they would make of it on a network.
 type Fault struct {
 	Op     string // the function, such as docker.start; redis.linsert is a command
 	Target string // only calls to it; empty: all
 	Nth    int    // only this one of them, from 1; 0: all
-	After  int    // not the first so many of them
-	// Kind is how the server, or the network, says no: one of FaultKinds. Nothing
+	After  int    // skip this many first
+	// Kind is the way in which the server or the network fails: one of FaultKinds. Nothing
 	// is done. Empty: the call is done, and its reply lost.
 	Kind    failure.Kind
 	Message string // in the server's words; empty: one that such a server has
@@ -36,7 +38,7 @@ var FaultKinds = []failure.Kind{
 	failure.Conflict, failure.NotFound, failure.Refused, failure.Invalid, failure.Auth, failure.Unavailable, failure.Timeout,
 }
 
-// statuses are an engine's answers by kind.
+// statuses are the answers of an engine, and of any server that speaks HTTP, by kind.
 var statuses = map[failure.Kind]struct {
 	code int
 	text string
@@ -61,13 +63,40 @@ type Faults struct {
 	mu      sync.Mutex
 	on      bool
 	planted []*planted
+	count   Requests
 }
 
-// Switch switches the faults on or off.
+// Requests counts what was sent while faults were on.
+type Requests struct {
+	Docker int `lua:"docker" doc:"requests to engines"`
+	Redis  int `lua:"redis" doc:"ways to Redis and back; a pipeline or a transaction is one"`
+	HTTP   int `lua:"http" doc:"requests to containers, routers and others"`
+}
+
+// Switch switches the faults on or off. On, they count from the start.
 func (f *Faults) Switch(on bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.on = on
+	if on {
+		f.count = Requests{}
+	}
+}
+
+// Requests returns what was sent since the faults were switched on.
+func (f *Faults) Requests() Requests {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count
+}
+
+// sent counts a request.
+func (f *Faults) sent(which func(*Requests) *int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.on {
+		*which(&f.count)++
+	}
 }
 
 // planted is a fault with the calls that it has seen.
@@ -161,34 +190,33 @@ func (p *planted) matches(op *effect.Op, commands []string) bool {
 	return false
 }
 
-// Engine implements engine.Wire.
+// Engine implements Wire.
 func (f *Faults) Engine(req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	f.sent(func(r *Requests) *int { return &r.Docker })
 	fault := f.of(req.Context(), req.Method != http.MethodGet && req.Method != http.MethodHead)
-	if fault == nil || strings.HasSuffix(req.URL.Path, "/_ping") {
-		return next.RoundTrip(req)
+	if strings.HasSuffix(req.URL.Path, "/_ping") {
+		fault = nil
 	}
-	if s, ok := statuses[fault.Kind]; ok {
-		if fault.Message != "" {
-			s.text = fault.Message
-		}
-		return refusal(req, s.code, s.text), nil
-	}
-	return nil, fault.network("unix", func() error {
-		resp, err := next.RoundTrip(req)
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err
-	})
+	return fault.http(req, next, "unix", refusal)
 }
 
-// HTTP implements engine.Wire.
+// HTTP implements Wire.
 func (f *Faults) HTTP(req *http.Request, next http.RoundTripper) (*http.Response, error) {
-	fault := f.of(req.Context(), true)
-	if fault == nil {
+	f.sent(func(r *Requests) *int { return &r.HTTP })
+	return f.of(req.Context(), true).http(req, next, "tcp", func(req *http.Request, code int, text string) *http.Response {
+		return Said(req, code, http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, text)
+	})
+}
+
+// http makes the fault, if any, of a request that refuse can refuse.
+func (f *Fault) http(req *http.Request, next http.RoundTripper, network string, refuse func(*http.Request, int, string) *http.Response) (*http.Response, error) {
+	if f == nil {
 		return next.RoundTrip(req)
 	}
-	return nil, fault.network("tcp", func() error {
+	if s, ok := statuses[f.Kind]; ok {
+		return refuse(req, s.code, cmp.Or(f.Message, s.text)), nil
+	}
+	return nil, f.network(network, func() error {
 		resp, err := next.RoundTrip(req)
 		if err == nil {
 			resp.Body.Close()
@@ -197,8 +225,9 @@ func (f *Faults) HTTP(req *http.Request, next http.RoundTripper) (*http.Response
 	})
 }
 
-// Redis implements engine.Wire.
+// Redis implements Wire.
 func (f *Faults) Redis(ctx context.Context, cmds []redis.Cmder, next func() error) error {
+	f.sent(func(r *Requests) *int { return &r.Redis })
 	var names []string
 	write := false
 	for _, c := range cmds {
@@ -210,13 +239,10 @@ func (f *Faults) Redis(ctx context.Context, cmds []redis.Cmder, next func() erro
 		return next()
 	}
 	if text, ok := answers[fault.Kind]; ok {
-		if fault.Message != "" {
-			text = fault.Message
-		}
-		return answer(text)
+		return Answer(cmp.Or(fault.Message, text))
 	}
 	if fault.Kind == failure.Unavailable {
-		return &engine.DialError{Addr: "the simulated Redis", Err: fault.network("tcp", next)}
+		return &servers.DialError{Addr: "the simulated Redis", Err: fault.network("tcp", next)}
 	}
 	return fault.network("tcp", next)
 }
@@ -227,15 +253,15 @@ var readOnly = map[string]bool{
 	"watch": true, "unwatch": true, "multi": true, "get": true, "lrange": true, "exists": true, "hello": true, "client": true, "type": true,
 }
 
-// answer is what Redis says.
-type answer string
+// Answer is an error that Redis itself answers with.
+type Answer string
 
-func (a answer) Error() string { return string(a) }
+func (a Answer) Error() string { return string(a) }
 
 // RedisError makes it a redis.Error.
-func (answer) RedisError() {}
+func (Answer) RedisError() {}
 
-// network is what a network says: nobody takes the connection, or the reply to a
+// network returns the error of a network: nobody takes the connection, or the reply to a
 // call that was done does not come.
 func (f *Fault) network(network string, do func() error) error {
 	if f.Kind == failure.Unavailable {
@@ -253,9 +279,14 @@ func (f *Fault) network(network string, do func() error) error {
 // refusal is an engine's answer that says no.
 func refusal(req *http.Request, code int, text string) *http.Response {
 	message, _ := json.Marshal(text) // a string always can be
-	body := `{"message":` + string(message) + `}`
+	header := http.Header{"Content-Type": {"application/json"}, "Api-Version": {"1.41"}, "Server": {"Docker/20.10.24 (linux)"}}
+	return Said(req, code, header, `{"message":`+string(message)+`}`)
+}
+
+// Said is a response that no server has sent.
+func Said(req *http.Request, code int, header http.Header, body string) *http.Response {
 	return &http.Response{
-		StatusCode: code, Status: http.StatusText(code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {"application/json"}, "Api-Version": {"1.41"}, "Server": {"Docker/20.10.24 (linux)"}}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+		StatusCode: code, Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: header, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
 	}
 }

@@ -13,25 +13,26 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/plan"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Options say how a stage is furnished.
 type Options struct {
-	Source  string         // where the world comes from, for people
-	Servers engine.Options // how engines and Redis are named
-	Host    *runtime.Host  // of the recipes; several stages may have the same one
+	Source  string          // where the world comes from, for people
+	Servers servers.Options // how engines and Redis are named
+	Host    *runtime.Host   // of the recipes; several stages may have the same one
 	// Strict makes a request to a host outside of the world an error. Without it
 	// 200 and an empty body are taken for the answer, and the plan says so.
 	Strict bool
-	// Missing is told of a server that the world does not have; nil: nobody is.
-	Missing func(engine.Need)
+	// Missing is called for a server that the world does not have; may be nil.
+	Missing func(Need)
 	// Wire carries what the clients send; nil: straight to the world. See Faults.
-	Wire engine.Wire
+	Wire Wire
 	// Project is the one directory whose files recipes may name; empty: any.
 	Project string
 }
@@ -39,35 +40,35 @@ type Options struct {
 // Stage is a simulated world with everything that a recipe needs to run in it.
 type Stage struct {
 	World   *sim.World
-	Clients *engine.World
+	Clients *servers.Clients
 	Host    *runtime.Host
 
 	source string
-	state  *sim.State
+	state  *state.State
 
 	mu       sync.Mutex
 	recorder *plan.Recorder // of the run under way
 }
 
 // New furnishes a world that is made of state.
-func New(state *sim.State, opts Options) (*Stage, error) {
-	world, err := sim.New(sim.Options{State: state})
+func New(st *state.State, opts Options) (*Stage, error) {
+	world, err := sim.New(sim.Options{State: st})
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "%s: %s", opts.Source, err)
 	}
 	s := In(world, opts)
-	s.state = state
+	s.state = st
 	return s, nil
 }
 
-// In furnishes a world that is there already. Nothing is run on its stage.
+// In furnishes an existing world. Nothing is run on its stage.
 func In(world *sim.World, opts Options) *Stage {
 	s := &Stage{World: world, Host: opts.Host, source: opts.Source}
-	stage := engine.Stage{Missing: opts.Missing, Wire: opts.Wire, Project: opts.Project}
+	policy := Policy{Missing: opts.Missing, Wire: opts.Wire, Project: opts.Project}
 	if !opts.Strict {
-		stage.Assume = s.Assume
+		policy.Assume = s.Assume
 	}
-	s.Clients = engine.Rehearsal(opts.Servers, world, stage)
+	s.Clients = Clients(opts.Servers, world, policy)
 	return s
 }
 
@@ -149,7 +150,7 @@ func printer(rec *plan.Recorder, print func(string)) func(string) {
 	}
 }
 
-// described is what a plan says of its recipe. The values of secret parameters
+// described returns a plan's description of its recipe. The values of secret parameters
 // are left out.
 func described(name, hash string, params map[string]any, declared []runtime.Param) plan.Recipe {
 	r := plan.Recipe{Name: name, Hash: hash, Params: map[string]any{}}

@@ -2,13 +2,13 @@ package rehearsal_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/rehearsal"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
@@ -23,12 +23,12 @@ func furnish(t *testing.T, opts rehearsal.Options) *rehearsal.Stage {
 	opts.Source = "the test's"
 	opts.Host = runtime.New(runtime.Options{Modules: append(std.Modules(std.Options{}),
 		docker.New(docker.Allow{}), redis.New(redis.Allow{}), http.New(), lock.New(lock.Options{}))})
-	s, err := rehearsal.New(&sim.State{
-		Engines: []sim.EngineState{{
-			Images:     []sim.Image{{Ref: "mepc/app:1.0", Expose: []string{"8080"}}},
-			Containers: []sim.Container{{Name: "app", Image: "mepc/app:1.0"}},
+	s, err := rehearsal.New(&state.State{
+		Engines: []state.Engine{{
+			Images:     []state.Image{{Ref: "mepc/app:1.0", Expose: []string{"8080"}}},
+			Containers: []state.Container{{Name: "app", Image: "mepc/app:1.0"}},
 		}},
-		Redis: map[string]sim.RedisKey{"list": {List: []string{"a"}}},
+		Redis: map[string]state.RedisKey{"list": {List: []string{"a"}}},
 	}, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +93,7 @@ func TestAFaultIsWhatTheServerOrTheNetworkWouldSay(t *testing.T) {
 		"Redis' reply lost":       {rehearsal.Fault{Op: "redis.rpush"}, `redis.connect():rpush("list", "b")`, failure.Unknown, "may have been done", true},
 		"within a transaction":    {rehearsal.Fault{Op: "redis.rpush"}, `redis.connect():multi(function(tx) tx:rpush("list", "b") end)`, failure.Unknown, "may have been done", true},
 		"a request that is lost":  {rehearsal.Fault{Op: "http.get", Kind: failure.Unavailable}, `http.get("http://172.17.0.2:8080/")`, failure.Unavailable, "connection refused", false},
+		"a server that says no":   {rehearsal.Fault{Op: "http.get", Kind: failure.Refused, Message: "go away"}, `local r = http.get("http://172.17.0.2:8080/") fail(r.status .. " " .. r.body)`, failure.Script, "500 go away", false},
 		"a request of no answer":  {rehearsal.Fault{Op: "http.post"}, `http.post("http://172.17.0.2:8080/")`, failure.Unknown, "", false},
 		"a command of that name":  {rehearsal.Fault{Op: "redis.RPUSH", Kind: failure.Conflict}, `redis.connect():rpush("list", "b")`, failure.Conflict, "WRONGTYPE", false},
 		"a command of other name": {rehearsal.Fault{Op: "redis.lpush", Kind: failure.Conflict}, `redis.connect():rpush("list", "b")`, "", "", true},
@@ -123,11 +124,11 @@ func TestAFaultIsWhatTheServerOrTheNetworkWouldSay(t *testing.T) {
 // changed reports whether the container was stopped or the list grew.
 func changed(t *testing.T, s *rehearsal.Stage) bool {
 	t.Helper()
-	state, err := s.World.State()
+	st, err := s.World.State()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return state.Engines[0].Containers[0].Status == "exited" || len(state.Redis["list"].List) > 1
+	return st.Engines[0].Containers[0].Status == "exited" || len(st.Redis["list"].List) > 1
 }
 
 func TestFaultsThatAreOffOrClearedDoNothing(t *testing.T) {
@@ -145,13 +146,13 @@ func TestFaultsThatAreOffOrClearedDoNothing(t *testing.T) {
 }
 
 func TestAWorldThatMakesNoSenseIsAnError(t *testing.T) {
-	_, err := rehearsal.New(&sim.State{Engines: []sim.EngineState{{Containers: []sim.Container{{Name: "app", Image: "none"}}}}}, rehearsal.Options{Source: "it"})
+	_, err := rehearsal.New(&state.State{Engines: []state.Engine{{Containers: []state.Container{{Name: "app", Image: "none"}}}}}, rehearsal.Options{Source: "it"})
 	if failure.KindOf(err) != failure.Invalid || !strings.Contains(err.Error(), "No such image") {
 		t.Errorf("%v", err)
 	}
 }
 
-var _ engine.Wire = (*rehearsal.Faults)(nil)
+var _ rehearsal.Wire = (*rehearsal.Faults)(nil)
 
 func TestSecretParametersAreNamedOnly(t *testing.T) {
 	s := furnish(t, rehearsal.Options{})
@@ -165,5 +166,58 @@ func TestSecretParametersAreNamedOnly(t *testing.T) {
 	}
 	if p := r.Plan.Recipe; len(p.SecretParams) != 1 || p.SecretParams[0] != "token" || len(p.Params) != 1 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// An effect is compared with what it changed, not with all that is there.
+func TestTwiceTheEffectsCostTwiceAsMuch(t *testing.T) {
+	cost := func(n int) float64 {
+		var run *rehearsal.Run
+		allocations := testing.AllocsPerRun(1, func() {
+			run = play(t, furnish(t, rehearsal.Options{}), fmt.Sprintf(`for i = 1, %d do docker.create{name = "c" .. i, image = "mepc/app:1.0"} end`, n))
+		})
+		if run.Err != nil || run.Plan.Summary.Add != n {
+			t.Fatalf("%d added: %v", run.Plan.Summary.Add, run.Err)
+		}
+		return allocations
+	}
+	if less, more := cost(100), cost(400); more > 5*less {
+		t.Errorf("100 effects cost %.0f allocations, and 400 %.0f", less, more)
+	}
+}
+
+// What the recorder sees of each effect adds up, whichever way it was brought about.
+func TestEveryKindOfChangeIsSeen(t *testing.T) {
+	s := furnish(t, rehearsal.Options{})
+	r := play(t, s, `
+docker.create{name = "new", image = "mepc/app:1.0"}
+docker.start("new")
+docker.network_create("shop")
+docker.rename("new", "newer")
+docker.tag("mepc/app:1.0", "mepc/app:2")
+docker.stop("app")
+docker.remove("app")
+docker.volume_create("data")`)
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	var got []string
+	for _, e := range r.Plan.Effects() {
+		got = append(got, e.Op+": "+strings.Join(e.Changes, "; "))
+	}
+	want := []string{
+		"docker.create: + container new: mepc/app:1.0, created",
+		"docker.start: ~ container new: created -> running",
+		"docker.network_create: + network shop: bridge",
+	}
+	for i, w := range want {
+		if got[i] != w {
+			t.Errorf("%q, want %q", got[i], w)
+		}
+	}
+	for _, g := range got {
+		if strings.HasSuffix(g, ": ") {
+			t.Errorf("%q changed nothing", g)
+		}
 	}
 }

@@ -30,7 +30,7 @@ func (f *openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 // Close does nothing.
 func (f *openFile) Close() error { return nil }
 
-// info is what there is to say of a file in memory.
+// info describes a file in memory.
 type info struct {
 	name string
 	size int64

@@ -2,26 +2,27 @@
 // moment it is saved, if it is a good one. Start with Open, then Tree.Watch.
 //
 // A Version is a recipe and all that it requires, as the files were at one moment;
-// whoever has one keeps it, whatever happens to the files. A change is compiled,
+// its holder keeps it, whatever happens to the files. A change is compiled,
 // checked, loaded with every effect denied, and tried by its specs before it takes
 // the place of the last good one, together with all that changed at that moment.
+//
+// A Tree runs no Lua: it asks a Loader, which a server has in another process. What
+// ends that process is trouble of the recipe that did it, and of no other.
 package reload
 
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
+	"errors"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/lint"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/internal/watch"
 	"github.com/mepc/mepc-run/modules/on"
 	"github.com/mepc/mepc-run/runtime"
@@ -30,22 +31,22 @@ import (
 // Options say how recipes are loaded.
 type Options struct {
 	Dir     string
-	Host    *runtime.Host
-	Linter  *lint.Linter
-	Library fs.FS // what every recipe may require, after the directory's own files
+	Library fs.FS // where Always are
 	// Always are files of Library that are recipes like those of the directory, unless
 	// that has a file of the name.
 	Always []string
-	World  any // is handed to recipes that are loaded; every call to it is denied
-	// Specs runs the spec file name of files and returns which of them it looked for.
-	// Its error says which test failed. nil: specs are not run.
-	Specs func(ctx context.Context, files fs.FS, name string) (uses []string, err error)
-	// Told is told of each recipe that changed, and of each one that cannot be taken,
+	// Load has a job done, and tells of each item's answer, in order. Its error says
+	// why the next item has none: it ended the process. ErrNoLoader: there was none.
+	Load func(ctx context.Context, job *Job, told func(*Facts)) error
+	// Told is called for each recipe that changed, and for each one that was rejected,
 	// once; and, with a nil recipe, of a directory that cannot be read or watched.
 	Told  func(r *Recipe, err error)
 	Clock clock.Clock
 	Delay time.Duration // it has to be quiet for so long after a change; 0: 40 ms
 }
+
+// ErrNoLoader is the error of Options.Load when no process could be asked. It is tried again.
+var ErrNoLoader = errors.New("no process to load recipes could be started")
 
 // Version is a recipe that can be run.
 type Version struct {
@@ -71,40 +72,54 @@ type Recipe struct {
 // Tree is a directory of recipes. It is safe for concurrent use.
 type Tree struct {
 	opts     Options
-	files    map[string]*source // the watching goroutine's own
-	requires map[[sha256.Size]byte][]lint.Require
-	linted   map[string]error // by a file and all that it requires
+	files    map[string]*source             // the watching goroutine's own
+	requires map[[sha256.Size]byte][]string // by a file's text: the files that it requires
 	now      atomic.Pointer[state]
+	loaded   chan struct{}
 	compiled atomic.Int64
 }
 
-// state is what is loaded at one moment. It does not change.
+// state holds what is loaded at one moment. It is immutable.
 type state struct {
 	recipes map[string]*Recipe
+	trouble []string      // of the directory
 	over    chan struct{} // closed when another one is in force
 }
 
-// loadTime bounds the loading of one recipe, and specTime its specs.
-const (
-	loadTime = 5 * time.Second
-	specTime = 30 * time.Second
-)
-
-// Open loads the recipes in a directory: its files *.lua, which may require what is
-// below. The error says that it cannot be read.
-func Open(ctx context.Context, opts Options) (*Tree, error) {
+// Open opens a directory of recipes: its files *.lua, which may require what is
+// below. Nothing is loaded yet. The error says that it cannot be read.
+func Open(opts Options) (*Tree, error) {
 	if opts.Delay == 0 {
 		opts.Delay = 40 * time.Millisecond
 	}
-	t := &Tree{opts: opts, requires: map[[sha256.Size]byte][]lint.Require{}, linted: map[string]error{}}
+	t := &Tree{opts: opts, requires: map[[sha256.Size]byte][]string{}, loaded: make(chan struct{})}
 	t.now.Store(&state{over: make(chan struct{})})
-	s, err := t.look()
-	if err != nil {
-		return nil, err
-	}
-	t.take(ctx, s.files)
-	return t, nil
+	_, err := t.look()
+	return t, err
 }
+
+// Load loads the recipes as they are now. A Watch does that, too.
+func (t *Tree) Load(ctx context.Context) {
+	if s, err := t.look(); err != nil {
+		t.worry([]string{"the directory of recipes cannot be read: " + err.Error()})
+	} else {
+		trouble, _ := t.load(ctx, s)
+		t.worry(trouble)
+	}
+}
+
+// load loads what a look has found, and returns what is wrong with the directory, and
+// whether all could be tried.
+func (t *Tree) load(ctx context.Context, s *scan) (trouble []string, tried bool) {
+	if err := t.take(ctx, s.files); err != nil && ctx.Err() == nil {
+		return append(s.trouble, err.Error()), false
+	}
+	return s.trouble, true
+}
+
+// Loaded returns a channel that is closed when all recipes were loaded once, successfully
+// or not.
+func (t *Tree) Loaded() <-chan struct{} { return t.loaded }
 
 // Recipes returns all recipes by name.
 func (t *Tree) Recipes() []*Recipe {
@@ -119,10 +134,13 @@ func (t *Tree) Recipes() []*Recipe {
 // Recipe returns one, or nil.
 func (t *Tree) Recipe(name string) *Recipe { return t.now.Load().recipes[name] }
 
+// Trouble returns what of the directory cannot be read or watched.
+func (t *Tree) Trouble() []string { return t.now.Load().trouble }
+
 // Changed returns a channel that is closed at the next change.
 func (t *Tree) Changed() <-chan struct{} { return t.now.Load().over }
 
-// Compiled is how many recipes were loaded so far, in vain or not.
+// Compiled returns the number of recipes loaded so far, failures included.
 func (t *Tree) Compiled() int64 { return t.compiled.Load() }
 
 // How long nothing may be heard of the directory before it is looked at all the
@@ -132,41 +150,68 @@ const (
 	blind = 2 * time.Second
 )
 
-// Watch takes changes until ctx ends.
-func (t *Tree) Watch(ctx context.Context) error {
-	set, err := watch.NewSet()
-	if err != nil {
-		return err
-	}
-	defer set.Close()
-	var told string // what went wrong last
-	var dirs map[string]watch.Names
+// Watch takes changes until ctx ends. Nothing else ends it: what cannot be watched
+// is looked at.
+func (t *Tree) Watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait := idle
-		s, err := t.look()
-		if err == nil {
-			if err = set.Watch(s.dirs); set.Dirs() != len(dirs) {
-				wait = blind // a directory that goes and comes back may be lost
-			}
-			dirs = s.dirs
-			t.take(ctx, s.files)
-		}
-		text := ""
+		set, err := watch.NewSet()
 		if err != nil {
-			wait, text = blind, err.Error()
+			t.watch(ctx, nil, err)
+			continue
 		}
-		if text != told && text != "" {
-			t.opts.Told(nil, err)
+		t.watch(ctx, set, nil)
+		_ = set.Close() // it only read
+	}
+}
+
+// watch takes changes until ctx ends, or set fails. A nil set, for the reason given,
+// is waited for once.
+func (t *Tree) watch(ctx context.Context, set *watch.Set, lost error) {
+	dirs := 0
+	for ctx.Err() == nil {
+		s, err := t.look()
+		wait, trouble, tried := idle, []string{}, false
+		if err != nil {
+			trouble = append(trouble, "the directory of recipes cannot be read: "+err.Error())
+		} else {
+			trouble, tried = t.load(ctx, s)
+			if set != nil {
+				lost = set.Watch(s.dirs)
+			}
 		}
-		told = text
-		if err == nil && !set.Quiet() {
+		if lost != nil {
+			trouble = append(trouble, "the directory of recipes cannot be watched; it is looked at every two seconds: "+lost.Error())
+		}
+		t.worry(trouble)
+		if !tried || lost != nil || set == nil || set.Dirs() != dirs {
+			wait = blind // a directory that goes and comes back may be lost
+		}
+		if set == nil {
+			_ = t.opts.Clock.Sleep(ctx, wait)
+			return
+		}
+		if dirs = set.Dirs(); err == nil && lost == nil && !set.Quiet() {
 			wait = t.opts.Delay // it may have happened before it was watched
 		}
-		if _, err := set.Next(ctx, t.opts.Delay, wait); err != nil && ctx.Err() == nil {
-			return err
+		if _, err := set.Next(ctx, t.opts.Delay, wait); err != nil {
+			return
 		}
 	}
-	return nil
+}
+
+// worry puts what is wrong with the directory in force, and tells of what is new.
+func (t *Tree) worry(trouble []string) {
+	before := t.now.Load()
+	if slices.Equal(before.trouble, trouble) {
+		return
+	}
+	t.now.Store(&state{recipes: before.recipes, trouble: trouble, over: make(chan struct{})})
+	close(before.over)
+	for _, text := range trouble {
+		if !slices.Contains(before.trouble, text) {
+			t.opts.Told(nil, errors.New(text))
+		}
+	}
 }
 
 // look finds the files as they are now.
@@ -183,66 +228,224 @@ func (t *Tree) look() (*scan, error) {
 		if err != nil {
 			return s, err
 		}
-		s.files[name] = &source{text: string(text), sum: sha256.Sum256(text)}
+		s.files[name] = newSource(string(text), nil)
 	}
 	return s, nil
 }
 
-// take loads what changed, and puts all of it in force at once.
-func (t *Tree) take(ctx context.Context, files map[string]*source) {
-	before := t.now.Load()
-	if maps.EqualFunc(files, t.files, func(a, b *source) bool { return a.sum == b.sum }) && t.files != nil {
+// take loads what changed, and puts all of it in force at once. The error says why
+// nothing was loaded.
+func (t *Tree) take(ctx context.Context, files map[string]*source) error {
+	if t.files != nil && maps.EqualFunc(files, t.files, func(a, b *source) bool { return a.sum == b.sum }) {
 		t.files = files
-		return
+		return nil
+	}
+	t.forget(files)
+	c := &change{tree: t, files: files, before: t.now.Load()}
+	if err := t.ask(ctx, c); err != nil || ctx.Err() != nil {
+		return err // it was cut off, and says nothing
+	}
+	c.enter()
+	if t.files == nil {
+		close(t.loaded)
 	}
 	t.files = files
-	text := Files{}
-	for name, f := range files {
-		text[name] = f.text
+	return nil
+}
+
+// change is a change of files that is being loaded.
+type change struct {
+	tree   *Tree
+	files  map[string]*source
+	before *state
+	kept   map[string]*Recipe // that have nothing to do with it
+	loaded []*Recipe
+}
+
+// job returns what is to be asked of a Loader.
+func (c *change) job() *Job {
+	job := &Job{Files: Files{}, Trouble: map[string]string{}}
+	names := slices.Sorted(maps.Keys(c.files))
+	for _, name := range names {
+		f := c.files[name]
+		if f.trouble != "" {
+			job.Trouble[name] = f.trouble
+			continue
+		}
+		job.Files[name] = f.text
+		if _, known := c.tree.requires[f.sum]; !known {
+			job.Items = append(job.Items, Item{File: name})
+		}
 	}
-	next := &state{recipes: map[string]*Recipe{}, over: make(chan struct{})}
+	c.kept = map[string]*Recipe{}
+	for _, file := range names {
+		old := c.old(file)
+		switch {
+		case strings.Contains(file, "/"):
+		case old != nil && old.current(c.files):
+			c.kept[old.Name] = old
+		case c.files[file].trouble != "":
+			c.take(Item{File: file, Load: true}, &Facts{Trouble: file + ": " + c.files[file].trouble})
+		default:
+			job.Items = append(job.Items, Item{File: file, Load: true})
+		}
+	}
+	return job
+}
+
+// old is the recipe of a file as it was.
+func (c *change) old(file string) *Recipe { return c.before.recipes[strings.TrimSuffix(file, ".lua")] }
+
+// take takes the answer to an item.
+func (c *change) take(item Item, f *Facts) {
+	if item.Load {
+		c.loaded = append(c.loaded, c.tree.recipe(item.File, f, c.files, c.old(item.File)))
+		return
+	}
+	c.tree.requires[c.files[item.File].sum] = f.Requires
+}
+
+// enter puts in force what has been loaded, and tells of it.
+func (c *change) enter() {
+	t, before := c.tree, c.tree.now.Load()
+	next := &state{recipes: maps.Clone(c.kept), trouble: before.trouble, over: make(chan struct{})}
+	required := t.required(c.files)
 	var changed []*Recipe
-	required := t.required()
-	t.forget()
-	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if strings.Contains(file, "/") {
-			continue
-		}
-		name := strings.TrimSuffix(file, ".lua")
-		old := before.recipes[name]
-		if old != nil && old.current(files) {
-			next.recipes[name] = old
-			continue
-		}
-		r := t.load(ctx, name, text, old)
-		if ctx.Err() != nil {
-			return // it was cut off, and says nothing
-		}
-		if r.Version != nil && !r.Version.declares() && required[file] {
+	for _, r := range c.loaded {
+		if r.Version != nil && r.Trouble == "" && !r.Version.declares() && required[r.File] {
 			continue // a part of recipes
 		}
-		next.recipes[name] = r
-		changed = append(changed, r)
+		next.recipes[r.Name] = r
+		if old := before.recipes[r.Name]; old == nil || old.Trouble != r.Trouble || old.Version != r.Version {
+			changed = append(changed, r)
+		}
 	}
 	t.now.Store(next)
 	close(before.over)
 	for _, r := range changed {
-		if old := before.recipes[r.Name]; old == nil || old.Trouble != r.Trouble || old.Version != r.Version {
-			t.opts.Told(r, nil)
-		}
+		t.opts.Told(r, nil)
 	}
 }
 
-// maxFacts is how much is kept of what was found out about files that may be gone.
+// ask has a change loaded, however many processes that ends. The first time what is
+// loaded does not wait for the rest: there is nothing that it could be mixed with.
+func (t *Tree) ask(ctx context.Context, c *change) error {
+	for job := c.job(); len(job.Items) > 0; {
+		done := 0
+		err := t.opts.Load(ctx, job, func(f *Facts) {
+			if done < len(job.Items) {
+				c.take(job.Items[done], f)
+				done++
+			}
+		})
+		switch {
+		case ctx.Err() != nil || errors.Is(err, ErrNoLoader):
+			return err
+		case done == 0: // it was the first of a fresh process: nothing else is to blame
+			why := "loading it fails"
+			if err != nil {
+				why = err.Error()
+			}
+			c.take(job.Items[0], &Facts{Trouble: say.Clip(why, maxTrouble)})
+			done = 1
+		}
+		if job.Items = job.Items[done:]; t.files == nil {
+			c.enter()
+		}
+	}
+	return nil
+}
+
+// sources returns the files that decide on a recipe, as far as they are known
+// without loading it.
+func (t *Tree) sources(file string, files map[string]*source) []string {
+	all := []string{file}
+	seen := map[string]bool{file: true}
+	for i := 0; i < len(all); i++ {
+		f := files[all[i]]
+		if f == nil {
+			continue
+		}
+		for _, name := range t.requires[f.sum] {
+			if !seen[name] {
+				seen[name] = true
+				all = append(all, name)
+			}
+		}
+	}
+	return append(all, specOf(file))
+}
+
+// maxFacts limits how many possibly deleted files are remembered.
 const maxFacts = 100_000
 
-func (t *Tree) forget() {
-	if len(t.requires) > maxFacts {
-		clear(t.requires)
+// forget drops what was found out about files that are gone, when it is much.
+func (t *Tree) forget(files map[string]*source) {
+	if len(t.requires) <= maxFacts {
+		return
 	}
-	if len(t.linted) > maxFacts {
-		clear(t.linted)
+	kept := map[[sha256.Size]byte][]string{}
+	for _, f := range files {
+		if requires, known := t.requires[f.sum]; known {
+			kept[f.sum] = requires
+		}
 	}
+	t.requires = kept
+}
+
+// required returns the files that others require.
+func (t *Tree) required(files map[string]*source) map[string]bool {
+	all := map[string]bool{}
+	for _, f := range files {
+		for _, name := range t.requires[f.sum] {
+			all[name] = true
+		}
+	}
+	return all
+}
+
+func newRecipe(file string, old *Recipe) *Recipe {
+	r := &Recipe{Name: strings.TrimSuffix(file, ".lua"), File: file, sources: map[string][sha256.Size]byte{}}
+	if old != nil {
+		r.Version = old.Version
+	}
+	return r
+}
+
+// recipe makes one of what was found out. When its files are not good, the version of
+// old stays.
+func (t *Tree) recipe(file string, f *Facts, files map[string]*source, old *Recipe) *Recipe {
+	t.compiled.Add(1)
+	r := newRecipe(file, old)
+	r.all = f.All
+	sources := f.Sources
+	if sources == nil { // it ended the process that would have told them
+		sources = t.sources(file, files)
+	}
+	for _, name := range sources {
+		r.sources[name] = [sha256.Size]byte{}
+		if at := files[name]; at != nil {
+			r.sources[name] = at.sum
+		}
+	}
+	if r.Trouble = f.Trouble; r.Trouble != "" {
+		return r
+	}
+	v := &Version{Loaded: t.opts.Clock.Now(), Doc: f.Doc, Files: Files{}, Params: f.Params, Triggers: f.Triggers}
+	uses := f.Uses
+	if f.All {
+		uses = slices.Collect(maps.Keys(files))
+	}
+	for _, name := range uses {
+		if at := files[name]; at != nil && at.trouble == "" {
+			v.Files[name] = at.text
+		}
+	}
+	if v.Hash = hashOf(v.Files); old != nil && old.Version != nil && old.Version.Hash == v.Hash {
+		v = old.Version // as it was before it was broken
+	}
+	r.Version = v
+	return r
 }
 
 // declares reports whether the version is one that says what it takes, or when.
@@ -260,164 +463,4 @@ func (r *Recipe) current(files map[string]*source) bool {
 		}
 	}
 	return !r.all
-}
-
-// required returns the files that others require.
-func (t *Tree) required() map[string]bool {
-	all := map[string]bool{}
-	for name := range t.files {
-		for _, r := range t.requiresOf(name) {
-			all[fileOf(r.Name)] = true
-		}
-	}
-	return all
-}
-
-// fileOf is where require looks.
-func fileOf(module string) string { return strings.ReplaceAll(module, ".", "/") + ".lua" }
-
-// requiresOf reads a file's own requires, once for each text.
-func (t *Tree) requiresOf(name string) []lint.Require {
-	f := t.files[name]
-	if f == nil {
-		return nil
-	}
-	all, ok := t.requires[f.sum]
-	if !ok {
-		_, all = t.opts.Linter.Read(lint.Source{Name: name, Text: []byte(f.text)})
-		t.requires[f.sum] = all
-	}
-	return all
-}
-
-// load makes a recipe of its files. When they are not good, the version of old stays.
-func (t *Tree) load(ctx context.Context, name string, text Files, old *Recipe) *Recipe {
-	t.compiled.Add(1)
-	r := &Recipe{Name: name, File: name + ".lua", sources: map[string][sha256.Size]byte{}}
-	if old != nil {
-		r.Version = old.Version
-	}
-	files := Files{}
-	r.collect(t, r.File, files)
-	if r.all {
-		files = text
-	}
-	v, err := t.try(ctx, r, files, text)
-	if err != nil {
-		r.Trouble = err.Error()
-		return r
-	}
-	if old != nil && old.Version != nil && old.Version.Hash == v.Hash {
-		v = old.Version // as it was before it was broken
-	}
-	r.Version = v
-	return r
-}
-
-// collect adds a file and what it requires to files, and to what the recipe is made
-// of, whether it is there or not.
-func (r *Recipe) collect(t *Tree, name string, files Files) {
-	if _, done := r.sources[name]; done {
-		return
-	}
-	r.source(t, name)
-	f := t.files[name]
-	if f == nil {
-		return
-	}
-	files[name] = f.text
-	for _, req := range t.requiresOf(name) {
-		if req.Name == "" {
-			r.all = true
-			continue
-		}
-		r.collect(t, fileOf(req.Name), files)
-	}
-}
-
-func (r *Recipe) source(t *Tree, name string) {
-	r.sources[name] = [sha256.Size]byte{}
-	if f := t.files[name]; f != nil {
-		r.sources[name] = f.sum
-	}
-}
-
-// try makes a version of files, or says what is wrong with them.
-func (t *Tree) try(ctx context.Context, r *Recipe, files, text Files) (*Version, error) {
-	if strings.TrimSpace(files[r.File]) == "" {
-		return nil, fmt.Errorf("%s is empty", r.File) // somebody may be about to write it
-	}
-	if err := t.lint(files); err != nil {
-		return nil, err
-	}
-	recipe, err := t.opts.Host.LoadFS(files, r.File)
-	if err != nil {
-		return nil, err
-	}
-	loading, cancel := context.WithTimeoutCause(ctx, loadTime, failure.New(failure.Timeout, "loading it takes longer than %s", loadTime))
-	defer cancel()
-	declared, err := t.opts.Host.Inspect(loading, recipe, t.opts.World)
-	if err != nil {
-		return nil, err
-	}
-	triggers, err := on.Triggers(declared)
-	if err != nil {
-		return nil, err
-	}
-	v := &Version{
-		Hash: hashOf(files), Loaded: t.opts.Clock.Now(), Doc: recipe.Doc, Files: files, Params: declared.Params, Triggers: triggers,
-	}
-	return v, t.runSpecs(ctx, r, text)
-}
-
-// lint returns the first error that is found in files. Warnings are for the author.
-func (t *Tree) lint(files Files) error {
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		own := Files{}
-		(&Recipe{sources: map[string][sha256.Size]byte{}}).collect(t, name, own)
-		key := name + " " + hashOf(own)
-		err, done := t.linted[key]
-		if !done {
-			err = t.lintFile(name, files)
-			t.linted[key] = err
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *Tree) lintFile(name string, files Files) error {
-	for _, f := range t.opts.Linter.File(lint.Source{Name: name, Text: []byte(files[name]), Trees: []fs.FS{files, t.opts.Library}}) {
-		if strings.HasPrefix(f.Code, "E") {
-			return fmt.Errorf("%s:%d:%d: %s %s", name, f.Line, f.Col, f.Code, f.Message)
-		}
-	}
-	return nil
-}
-
-// runSpecs runs spec/NAME_spec.lua, if there is one.
-func (t *Tree) runSpecs(ctx context.Context, r *Recipe, text Files) error {
-	name := path.Join("spec", r.Name+"_spec.lua")
-	r.source(t, name)
-	if _, there := text[name]; !there || t.opts.Specs == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, specTime)
-	defer cancel()
-	uses, err := t.opts.Specs(ctx, text, name)
-	for _, used := range uses {
-		r.source(t, used)
-	}
-	return err
-}
-
-// hashOf is a digest of files and their names.
-func hashOf(files Files) string {
-	h := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		fmt.Fprintf(h, "%d:%s%d:%s", len(name), name, len(files[name]), files[name])
-	}
-	return fmt.Sprintf("%x", h.Sum(nil))
 }

@@ -2,7 +2,9 @@ package reload_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,32 +30,46 @@ type garden struct {
 	dir   string
 	tree  *reload.Tree
 	specs func(files fs.FS, name string) error
+	load  func(ctx context.Context, job *reload.Job, out io.Writer, l *reload.Loader) error // instead of l.Serve
+	jobs  atomic.Int64
 
 	mu   sync.Mutex
 	told []string
+	more chan struct{} // closed when something is told
 }
 
 func open(t testing.TB, dir string, files map[string]string) *garden {
 	t.Helper()
-	g := &garden{t: t, dir: dir}
+	return (&garden{t: t, dir: dir}).open(files)
+}
+
+func (g *garden) open(files map[string]string) *garden {
+	t, dir := g.t, g.dir
+	t.Helper()
+	g.more = make(chan struct{})
 	for name, text := range files {
 		g.write(name, text)
 	}
 	host := runtime.New(runtime.Options{
 		Modules: append(std.Modules(std.Options{}), on.New()), Limits: runtime.Limits{Steps: 1_000_000}, Cache: &runtime.Cache{},
 	})
-	var err error
-	g.tree, err = reload.Open(t.Context(), reload.Options{
-		Dir: dir, Host: host, Linter: lint.New(host, runtime.Limits{}), Library: reload.Files{}, Clock: clock.Wall{},
+	loader := &reload.Loader{
+		Host: host, Linter: lint.New(host, runtime.Limits{}), Library: reload.Files{},
 		Specs: func(_ context.Context, files fs.FS, name string) ([]string, error) {
 			if g.specs == nil {
 				return nil, nil
 			}
 			return nil, g.specs(files, name)
 		},
+	}
+	var err error
+	g.tree, err = reload.Open(reload.Options{
+		Dir: dir, Load: g.through(loader), Library: reload.Files{}, Clock: clock.Wall{},
 		Told: func(r *reload.Recipe, err error) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
+			close(g.more)
+			g.more = make(chan struct{})
 			if r == nil {
 				g.told = append(g.told, err.Error())
 			} else {
@@ -63,20 +80,40 @@ func open(t testing.TB, dir string, files map[string]string) *garden {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.tree.Load(t.Context())
 	return g
+}
+
+// through has jobs done by a loader as a process would do them: all that they say
+// goes through JSON.
+func (g *garden) through(loader *reload.Loader) func(context.Context, *reload.Job, func(*reload.Facts)) error {
+	return func(ctx context.Context, job *reload.Job, told func(*reload.Facts)) error {
+		g.jobs.Add(1)
+		data, err := json.Marshal(job)
+		if err != nil {
+			return err
+		}
+		var sent reload.Job
+		if err := json.Unmarshal(data, &sent); err != nil {
+			return err
+		}
+		answers := &reload.Answers{Told: told}
+		if g.load != nil {
+			return g.load(ctx, &sent, answers, loader)
+		}
+		return loader.Serve(ctx, &sent, answers)
+	}
 }
 
 // watch begins to watch.
 func (g *garden) watch() {
 	ctx, stop := context.WithCancel(g.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- g.tree.Watch(ctx) }()
-	g.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			g.t.Error(err)
-		}
-	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.tree.Watch(ctx)
+	}()
+	g.t.Cleanup(func() { stop(); <-done })
 }
 
 func (g *garden) write(name, text string) {
@@ -116,6 +153,28 @@ func (g *garden) said() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.told)
+}
+
+// tells waits until all of want was told: a change is in force before it is told.
+func (g *garden) tells(want ...string) {
+	g.t.Helper()
+	late := time.After(30 * time.Second)
+	for {
+		g.mu.Lock()
+		told, more := slices.Clone(g.told), g.more
+		g.mu.Unlock()
+		if len(told) >= len(want) {
+			if !slices.Equal(told, want) {
+				g.t.Errorf("told %q, want %q", told, want)
+			}
+			return
+		}
+		select {
+		case <-more:
+		case <-late:
+			g.t.Fatalf("told %q, want %q", told, want)
+		}
+	}
 }
 
 func recipe(param string) string { return "params{" + param + " = {required = true}}\n" }
@@ -275,10 +334,7 @@ func TestSpecsDecide(t *testing.T) {
 	}
 	g.write("spec/a_spec.lua", "-- passes")
 	g.when("a", has("one"))
-	want := []string{"a: ", "a: spec/a_spec.lua: a test failed", "a: "}
-	if got := g.said(); !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
-	}
+	g.tells("a: ", "a: spec/a_spec.lua: a test failed", "a: ")
 }
 
 func TestADirectoryThatIsRemovedAndComesBack(t *testing.T) {

@@ -91,7 +91,7 @@ type failedCall struct {
 	err error
 }
 
-// maxFailing is how many failures are remembered. Recipes that retry have many,
+// maxFailing limits how many failures are remembered. Recipes that retry have many,
 // and those that end a run are among the last.
 const maxFailing = 100
 

@@ -10,7 +10,7 @@
 //   - The story is what changed: calls that only look are shown while they run,
 //     and kept only when the verbosity is 1.
 //   - One call is one line: a mark, the function as the recipe wrote it, what it
-//     was done to, what came of it, how long it took. The marks are ✓ done,
+//     was done to, its result, how long it took. The marks are ✓ done,
 //     = unchanged, ✗ failed (nothing was done), ? unknown (it may have been
 //     done) and a spinner while it runs. Colour only repeats what a mark says.
 //   - Without a terminal an event is one line, "15:04:05 ok docker.start app",
@@ -20,7 +20,8 @@
 //     bytes that are not UTF-8 are written as escapes such as \x1b.
 //   - An error says what was being done, to what, where in the recipe, what the
 //     server said, what state things are in, what changed in this run and what to
-//     do next, in this order, so that the last line is the one to act on.
+//     do next, in this order. Then come the recipe's lines that called it, without
+//     those of the shipped library, which are shown with a verbosity of 1.
 //   - A slow terminal or a stopped pager does not hold up a deployment: output
 //     is written beside the run, which waits only for a reader some megabytes
 //     behind.
@@ -47,7 +48,7 @@
 //	scope        the names of the steps around it, outermost first
 //	branch       the parallel branch, such as "2.1"; "" outside of parallel
 //	args         the other arguments by name, as text, secrets redacted
-//	summary      what came of it, in a few words; may be ""
+//	summary      its result, in a few words; may be ""
 //	error        null, or an error
 //
 // The last line is the result:

@@ -5,9 +5,10 @@ import (
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
-// maxChanges is how many changes an error lists at most, doubtful ones aside.
+// maxChanges limits how many changes an error lists, doubtful ones aside.
 const maxChanges = 40
 
 // ending writes the last lines that a person sees of a run.
@@ -46,8 +47,8 @@ func (e *ending) success(end end) {
 		span{fmt.Sprintf("%s in %s", effects(end.effects), duration(end.duration)), normal})
 }
 
-// failure says what went wrong and how things are left, the most general first
-// and what to do next last.
+// failure says what went wrong, how things are left and what to do next, and below
+// that, for who looks further, how the recipe came there.
 func (e *ending) failure(end end) {
 	f := failure.As(end.err)
 	if f == nil {
@@ -55,7 +56,6 @@ func (e *ending) failure(end end) {
 	}
 	e.headline(f)
 	e.place(f, end)
-	e.trace(f)
 	if details := cleanLines(f.Details); len(details) > 0 {
 		e.text(2, dim, "details")
 		for _, d := range details {
@@ -74,6 +74,7 @@ func (e *ending) failure(end end) {
 			e.text(8, normal, h)
 		}
 	}
+	e.trace(f)
 }
 
 func (e *ending) headline(f *failure.Error) {
@@ -115,6 +116,9 @@ func (e *ending) place(f *failure.Error, end end) {
 	if len(parts) > 0 {
 		e.text(2, normal, strings.Join(parts, ", "))
 	}
+	if e.opts.Verbosity <= 0 && f.FromLibrary(f.Where) {
+		return
+	}
 	for _, l := range cleanLines(f.Excerpt) {
 		s := dim
 		if strings.HasPrefix(l, ">") {
@@ -126,16 +130,20 @@ func (e *ending) place(f *failure.Error, end end) {
 
 // trace lists who called the line that place has named.
 func (e *ending) trace(f *failure.Error) {
-	callers := f.Trace
-	if len(callers) > 0 && f.Where != "" && strings.HasPrefix(callers[0]+":", f.Where+":") {
-		callers = callers[1:]
-	}
-	if len(callers) == 0 {
-		return
-	}
-	e.text(2, dim, "called from")
-	for _, c := range callers {
-		e.text(4, normal, clean(c))
+	callers, hidden := f.Callers(e.opts.Verbosity > 0)
+	shipped := fmt.Sprintf("%s of shipped code (-v shows them)", say.Count(hidden, "line"))
+	switch {
+	case len(callers) == 0 && hidden == 0:
+	case len(callers) == 0:
+		e.text(2, dim, "called from "+shipped)
+	default:
+		e.text(2, dim, "called from")
+		for _, c := range callers {
+			e.text(4, normal, clean(c))
+		}
+		if hidden > 0 {
+			e.text(4, dim, "and "+shipped)
+		}
 	}
 }
 

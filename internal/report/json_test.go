@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/report/lines"
 )
 
 func TestEveryJSONFieldIsDocumented(t *testing.T) {
@@ -17,14 +18,14 @@ func TestEveryJSONFieldIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, schema, _ := strings.Cut(string(doc), "# JSON")
-	for _, object := range []any{jsonEffect{}, jsonResult{}} {
+	for _, object := range []any{lines.Effect{}, lines.Result{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(object)) {
 			if name := f.Tag.Get("json"); !strings.Contains(schema, "//\t"+name+" ") {
 				t.Errorf("%T: %s is not in the package's documentation", object, name)
 			}
 		}
 	}
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[jsonError]()) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[lines.Error]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !strings.Contains(schema, name) {
 			t.Errorf("the error's %s is not in the package's documentation", name)
@@ -43,8 +44,8 @@ func TestTheStatusFollowsFromErrorAndEffects(t *testing.T) {
 		{failure.New(failure.Cancelled, "interrupted"), 2, "cancelled"},
 		{failure.New(failure.Timeout, "too late"), 0, "failed"},
 	} {
-		if got := status(test.err, test.effects); got != test.want {
-			t.Errorf("status(%v, %d) = %q, want %q", test.err, test.effects, got, test.want)
+		if got := Status(test.err, test.effects); got != test.want {
+			t.Errorf("Status(%v, %d) = %q, want %q", test.err, test.effects, got, test.want)
 		}
 	}
 }

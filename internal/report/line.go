@@ -4,22 +4,22 @@ import (
 	"strings"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/mepc/mepc-run/internal/say"
 )
 
-// style is how a span looks.
-type style uint8
+// style is the look of a span.
+type style string
 
 const (
-	normal style = iota
-	bold
-	dim
-	red
-	green
-	yellow
-	cyan
+	normal style = ""
+	bold   style = say.Bold
+	dim    style = say.Dim
+	red    style = say.Red
+	green  style = say.Green
+	yellow style = say.Yellow
+	cyan   style = say.Cyan
 )
-
-var sequences = [...]string{normal: "", bold: "\x1b[1m", dim: "\x1b[2m", red: "\x1b[31m", green: "\x1b[32m", yellow: "\x1b[33m", cyan: "\x1b[36m"}
 
 // span is some text in one style.
 type span struct {
@@ -27,7 +27,7 @@ type span struct {
 	style style
 }
 
-// line is what is shown of one thing: spans with a space between each, and on
+// line is the display of one thing: spans with a space between each, and on
 // the right how long it took.
 type line struct {
 	indent int
@@ -62,7 +62,7 @@ func bracketed(text string) string {
 	return "(" + text + ")"
 }
 
-// column is where times end on a terminal that is wide enough: further right
+// column is the column in which times end on a terminal that is wide enough: further right
 // they would be too far from what they belong to.
 const column = 80
 
@@ -72,14 +72,9 @@ type layout struct {
 	color bool
 }
 
-func (l layout) paint(s style, text string) string {
-	if !l.color || s == normal || text == "" {
-		return text
-	}
-	return sequences[s] + text + "\x1b[0m"
-}
+func (l layout) paint(s style, text string) string { return say.Paint(l.color, string(s), text) }
 
-// inner is how many columns may be used. The last one stays free: a terminal
+// inner is the number of usable columns. The last one stays free: a terminal
 // whose last column was written to is in a state of its own.
 func (l layout) inner() int { return max(l.width-1, 10) }
 
@@ -118,7 +113,7 @@ func (l layout) split(ln line) (right string, room int) {
 	return ln.right, l.inner() - cells(ln.right) - 2
 }
 
-// rightOf returns the right part of a row that has used so many columns.
+// rightOf returns the right part of a row whose first columns are used.
 func (l layout) rightOf(right string, used int) string {
 	if right == "" {
 		return ""

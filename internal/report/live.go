@@ -8,7 +8,7 @@ import (
 	"github.com/mepc/mepc-run/internal/effect"
 )
 
-// maxHeld is how many finished calls a running step holds back, to print them
+// maxHeld is the number of finished calls a running step holds back, to print them
 // under its own last line. A longer step is opened: its name is printed, and its
 // calls as they end.
 const maxHeld = 6

@@ -20,7 +20,7 @@ var (
 	markWarn      = mark{"!", "!", yellow}
 )
 
-// spinners are what is shown in place of a mark while something runs.
+// spinners are shown in place of a mark while something runs.
 var (
 	spinner      = [...]string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 	asciiSpinner = [...]string{"|", "/", "-", "\\"}

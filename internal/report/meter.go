@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // meter follows how fast a streaming call comes on. The zero value is ready.
@@ -21,7 +21,7 @@ type meter struct {
 	moved   bool // bytes were seen to pass
 }
 
-// samples is how many of them the moving averages cover: three seconds of
+// samples is the number of them that the moving averages cover: three seconds of
 // frames.
 const samples = 30
 
@@ -85,23 +85,19 @@ func percent(p *effect.Progress) string {
 // counts reports whether there are bytes to show, not only a text.
 func counts(p *effect.Progress) bool { return p != nil && (p.Current > 0 || p.Total > 0) }
 
-// numbers returns what there is to say of p's bytes, the most telling first.
+// numbers returns the figures about p's bytes, the most telling first.
 func (m *meter) numbers(p *effect.Progress) []string {
-	return nonEmpty(percent(p), amount(p), m.rate(), m.remaining(p))
+	return say.NonEmpty(percent(p), amount(p), m.rate(), m.remaining(p))
 }
 
 // overall returns the same by the average of the whole call, for who looks too
 // seldom for a moving one.
 func overall(p *effect.Progress, elapsed time.Duration) []string {
 	speed := decor.SizeB1000(float64(p.Current) / elapsed.Seconds())
-	return nonEmpty(percent(p), amount(p), fmt.Sprintf("% .1f", decor.FmtAsSpeed(speed)))
+	return say.NonEmpty(percent(p), amount(p), fmt.Sprintf("% .1f", decor.FmtAsSpeed(speed)))
 }
 
-func nonEmpty(texts ...string) []string {
-	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
-}
-
-// barWidth is how wide a bar is where there is room.
+// barWidth is the width of a bar where there is room.
 const barWidth = 28
 
 // bar returns a bar and as many of the numbers as fit into width columns. The

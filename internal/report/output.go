@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 const (
-	// backlog is how much output may wait before the run waits for its reader.
+	// backlog is the amount of output that may wait before the run waits for its reader.
 	backlog = 4 << 20
 	// frame is the time between two redraws.
 	frame = 100 * time.Millisecond
@@ -33,7 +34,10 @@ type output struct {
 	screen *screen // nil when nothing is redrawn
 	area   func() []string
 	stop   context.CancelFunc // ends the redraws
-	done   sync.WaitGroup
+	done   failure.Crew
+
+	hurried bool  // nobody waits for the reader any more
+	bug     error // the first panic of what writes and draws
 }
 
 // chunk is text for one of the two streams, ending in a newline.
@@ -74,13 +78,23 @@ func (o *output) redraw(clk clock.Clock, size func() (int, int), area func() []s
 			o.changed.Broadcast()
 			o.mu.Unlock()
 		}
-	})
+	}, o.broke)
 }
 
-func (o *output) start() { o.done.Go(o.run) }
+func (o *output) start() { o.done.Go(o.run, o.broke) }
+
+func (o *output) broke(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bug, o.closed = err, true // nobody waits for it
+	o.changed.Broadcast()
+}
 
 // put adds text to be written. The lock is held.
 func (o *output) put(toOut bool, text string) {
+	if o.hurried && o.waiting > 2*backlog {
+		return
+	}
 	o.queue = append(o.queue, chunk{toOut, text})
 	o.waiting += len(text)
 	// A screen waits for its next frame: many events then cost one redraw.
@@ -93,7 +107,7 @@ func (o *output) put(toOut bool, text string) {
 // room waits until the reader is less than the backlog behind. The lock is
 // held, and given up meanwhile.
 func (o *output) room() {
-	for o.waiting > backlog && !o.closed {
+	for o.waiting > backlog && !o.closed && !o.hurried {
 		o.due = true
 		o.changed.Broadcast()
 		o.changed.Wait()
@@ -112,19 +126,26 @@ func (o *output) run() {
 		}
 		queue := o.queue
 		o.queue, o.due, o.writing = nil, false, true
-		var area []string
-		if o.area != nil {
-			area = o.area()
+		if err := failure.Protect(func() error { o.show(queue); return nil }); err != nil {
+			o.bug, o.area = err, nil // from here on there is text alone
 		}
-		o.mu.Unlock()
-		o.write(queue, area)
-		o.mu.Lock()
 		for _, c := range queue {
 			o.waiting -= len(c.text)
 		}
 		o.writing = false
 		o.changed.Broadcast()
 	}
+}
+
+// show writes queue, and draws the area. The lock is held, and given up meanwhile.
+func (o *output) show(queue []chunk) {
+	var area []string
+	if o.area != nil {
+		area = o.area()
+	}
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	o.write(queue, area)
 }
 
 // write is called by run alone, without the lock.

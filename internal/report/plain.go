@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/report/lines"
 )
 
-// every is how often a long call shows its progress where nothing is redrawn.
+// every is the interval at which a long call shows its progress where nothing is redrawn.
 const every = 3 * time.Second
 
 // plain writes one line an event.
@@ -20,7 +21,7 @@ type plain struct {
 	long  map[int]*longCall // calls under way, by their number
 }
 
-// longCall is when a call under way began, and when something was said of it.
+// longCall records when a call under way began and was last reported.
 type longCall struct{ began, said time.Time }
 
 func newPlain(opts *Options, out *output) *plain {
@@ -129,7 +130,7 @@ func (p *plain) close(left []*effect.Op) {
 
 func (p *plain) finish(end end) {
 	if end.err == nil {
-		if text := valueText(plainValue(end.value)); text != "" {
+		if text := valueText(lines.Plain(end.value)); text != "" {
 			p.out.put(true, text)
 		}
 	}

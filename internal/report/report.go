@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // Mode is the form that a run is shown in.
@@ -55,6 +57,7 @@ type Report struct {
 	changes changes
 	failing failing
 	ended   bool
+	bug     error // the first panic of what shows the run
 }
 
 // view is one form of showing a run. Its methods are called with the lock held
@@ -70,7 +73,7 @@ type view interface {
 	area() []string
 }
 
-// end is how a run ended.
+// end says how a run ended.
 type end struct {
 	err      error
 	effects  int
@@ -119,9 +122,20 @@ func (r *Report) Event(ev effect.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.out.room()
-	if r.ended {
-		return
+	if !r.ended {
+		r.protect(func() { r.event(ev) })
 	}
+}
+
+// protect calls f with the lock held. Close reports a panic of f: a run is worth
+// more than its looks.
+func (r *Report) protect(f func()) {
+	if err := failure.Protect(func() error { f(); return nil }); r.bug == nil {
+		r.bug = err
+	}
+}
+
+func (r *Report) event(ev effect.Event) {
 	switch ev.Type {
 	case effect.OpStart:
 		r.changes.start(ev.Op)
@@ -140,10 +154,18 @@ func (r *Report) Print(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.out.room()
-	if r.ended {
-		return
+	if !r.ended {
+		r.protect(func() { r.view.print(line) })
 	}
-	r.view.print(line)
+}
+
+// Hurry makes what is shown from now on not wait for its reader: the run is to end,
+// and somebody who stopped the terminal must not keep it from being undone.
+func (r *Report) Hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.hurried = true
+	r.out.changed.Broadcast()
 }
 
 // Finish says how the run ended: err with what it leaves behind, or value, what
@@ -154,9 +176,11 @@ func (r *Report) Print(line string) {
 func (r *Report) Finish(err error, effects int, d time.Duration, value any) {
 	r.mu.Lock()
 	if !r.ended {
-		effects += r.stop()
-		step, endpoint := r.failing.origin(err)
-		r.view.finish(end{err, effects, d, value, step, endpoint, &r.changes})
+		r.protect(func() {
+			effects += r.stop()
+			step, endpoint := r.failing.origin(err)
+			r.view.finish(end{err, effects, d, value, step, endpoint, &r.changes})
+		})
 	}
 	r.mu.Unlock()
 	r.out.sync()
@@ -172,14 +196,15 @@ func (r *Report) stop() int {
 }
 
 // Close leaves the terminal in order and ends the writing. It returns the first
-// error of each writer. Only the first call does something.
+// error of each writer, and of each part of the report itself. Only the first call does something.
 func (r *Report) Close() error {
 	r.mu.Lock()
 	if !r.ended {
-		r.stop()
+		r.protect(func() { r.stop() })
 	}
 	r.mu.Unlock()
-	return r.out.close()
+	failed := r.out.close()
+	return errors.Join(r.bug, r.out.bug, failed)
 }
 
 func descriptor(w io.Writer) (int, bool) {

@@ -188,7 +188,8 @@ func broken(s *stage) {
 	}, "undo")
 	final := *failure.As(err)
 	final.Excerpt = "    41 | local c = docker.create{\n>   42 | \tdocker.start(c)\n    43 | end"
-	final.Trace = []string{"bluegreen.lua:42: in deploy", "lib/hosts.lua:9: in map"}
+	final.Trace = []string{"bluegreen.lua:42: in deploy", "lib/hosts.lua:9: in map", "bluegreen.lua:60"}
+	final.Library = []string{"lib/hosts.lua"}
 	final.Details = "listening on :8080\npanic: no database\r\n"
 	final.State = "traffic: still on app-green\nundo FAILED: no answer within 10s"
 	final.Hint = "make it executable: RUN chmod +x /app\nthen run this again"

@@ -12,6 +12,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/report/lines"
 )
 
 // colours matches the sequences that select colours. They are the one kind that
@@ -143,6 +144,6 @@ func Clean(s string) string { return clean(s) }
 // Duration returns d as reports show it.
 func Duration(d time.Duration) string { return duration(d) }
 
-// Status says in a word how a run ended that had so many effects: ok, unchanged,
+// Status says in a word how a run with this number of effects ended: ok, unchanged,
 // failed, cancelled.
-func Status(err error, effects int) string { return status(err, effects) }
+func Status(err error, effects int) string { return lines.Status(err, effects) }

@@ -18,10 +18,18 @@ import (
 //	GET /-/frontends              the lists, all of them up to a bound
 //	GET /-/inflight               what each backend and frontend is doing
 //	GET /-/inflight?backend=URL   the same for these backends alone (repeatable),
-//	                              also for ones this router never heard of
+//	                              also for ones this router never heard of, and
+//	                              for the frontends that list them
+//	    ...&host=HOST             reads HOST's list as well (repeatable)
+//	GET /metrics                  for Prometheus; reads nothing
 //
-// The two read Redis before they answer. A drain is over when an answer has, for
-// the backend, "listed": false and "in_flight": 0, with "source": "redis".
+// The two of lists read Redis before they answer: all lists that the router knows or, with
+// a backend, those that held it when they were last read. A drain is over when an
+// answer has, for the backend, "listed": false and "in_flight": 0, with "source":
+// "redis"; a client that took it out of a host's list names that host.
+//
+// What is read for the admin server is read beside requests, never in their way,
+// and its failure says nothing to them.
 
 const (
 	maxScanned = 1000 // frontends taken from SCAN
@@ -33,6 +41,7 @@ const (
 const (
 	sourceRedis     = "redis"           // read for this answer
 	sourceLastKnown = "last-known-good" // Redis is away
+	sourceStopping  = "stopping"        // another router may be serving beside this one
 )
 
 // Inflight is the answer of GET /-/inflight.
@@ -106,6 +115,7 @@ func (r *Router) adminHandler() http.Handler {
 	mux.HandleFunc("GET /-/healthz", r.healthz)
 	mux.HandleFunc("GET /-/frontends", r.frontends)
 	mux.HandleFunc("GET /-/inflight", r.inflight)
+	mux.Handle("GET /metrics", r.metricsHandler())
 	return mux
 }
 
@@ -123,26 +133,58 @@ func (r *Router) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (r *Router) inflight(w http.ResponseWriter, req *http.Request) {
-	out := Inflight{Source: r.refreshKnown(req.Context())}
-	out.Backends, out.Frontends, out.At = r.table.numbers(req.URL.Query()["backend"])
+	query := req.URL.Query()
+	urls, hosts := query["backend"], query["host"]
+	if len(urls) == 0 {
+		hosts = append(hosts, r.table.known()...)
+	} else {
+		hosts = append(hosts, r.table.listing(urls)...)
+	}
+	out := Inflight{Source: r.look(req.Context(), hosts)}
+	out.Backends, out.Frontends, out.At = r.table.numbers(urls)
+	out.Source = r.alone(out.Source)
 	answer(w, http.StatusOK, out)
 }
 
 func (r *Router) frontends(w http.ResponseWriter, req *http.Request) {
 	scanned, complete := r.scan(req.Context())
-	out := Frontends{Source: r.refreshKnown(req.Context(), scanned...), Complete: complete}
+	out := Frontends{Source: r.look(req.Context(), append(r.table.known(), scanned...)), Complete: complete}
 	out.Frontends, out.At = r.table.lists()
+	out.Source = r.alone(out.Source)
 	answer(w, http.StatusOK, out)
 }
 
-// refreshKnown reads every list the table knows, and more, and says whether that
-// worked. The catch-all is always read: an empty table must not pass for a Redis
-// that was asked.
-func (r *Router) refreshKnown(ctx context.Context, more ...string) string {
-	if r.reader.refresh(ctx, append(append(r.table.known(), "*"), more...)...) != nil {
+// lookedAt is the number of hosts that one pipeline of look asks for: few enough that
+// requests do not wait for Redis to be done with them.
+const lookedAt = 200
+
+// look reads the lists of hosts, and says whether that worked. The catch-all is
+// always read: an empty table must not pass for a Redis that was asked.
+func (r *Router) look(ctx context.Context, hosts []string) string {
+	if r.reader.isAway() {
 		return sourceLastKnown
 	}
+	for some := range slices.Chunk(append(hosts, "*"), lookedAt) {
+		set := make(map[string]struct{}, len(some))
+		for _, h := range some {
+			set[h] = struct{}{}
+		}
+		if r.reader.read(ctx, set) != nil {
+			return sourceLastKnown
+		}
+	}
 	return sourceRedis
+}
+
+// alone returns source unless the router stops. To be asked after what the answer
+// tells of: another router serves only once this one is stopping.
+func (r *Router) alone(source string) string {
+	select {
+	case <-r.stopping:
+		return sourceStopping
+	default:
+		return source
+	}
 }
 
 // scan finds frontends nobody asked for yet. On a cluster it would see one node
@@ -173,8 +215,8 @@ func (r *Router) scan(ctx context.Context) (hosts []string, complete bool) {
 	return hosts, false
 }
 
-// numbers takes the state of the backends asked for (all when none) and of all
-// frontends, at one moment.
+// numbers takes the state of the backends asked for and of the frontends that list
+// them, of all when none is, at one moment.
 func (t *table) numbers(urls []string) (backends []BackendState, frontends []FrontendState, now time.Time) {
 	now = t.cfg.Clock.Now()
 	backends, frontends = []BackendState{}, []FrontendState{}
@@ -182,10 +224,16 @@ func (t *table) numbers(urls []string) (backends []BackendState, frontends []Fro
 	defer t.mu.Unlock()
 	in := make(map[string][]string)
 	for key, f := range t.frontends {
+		asked := len(urls) == 0
 		for _, p := range f.peers {
-			in[p.url] = append(in[p.url], key)
+			if len(urls) == 0 || slices.Contains(urls, p.url) {
+				in[p.url] = append(in[p.url], key)
+				asked = true
+			}
 		}
-		frontends = append(frontends, FrontendState{Host: key, Numbers: numbersOf(&f.stats, now)})
+		if asked {
+			frontends = append(frontends, FrontendState{Host: key, Numbers: numbersOf(&f.stats, now)})
+		}
 	}
 	if len(urls) == 0 {
 		for url := range t.backends {

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,74 @@ func TestInflightKnowsBackendsItNeverSaw(t *testing.T) {
 	st, source := r.state("http://10.0.0.1:1")
 	if st.Listed || st.InFlight != 0 || source != sourceRedis {
 		t.Errorf("%+v %q", st, source)
+	}
+}
+
+// A drain asks often, and reads only what concerns it.
+func TestInflightOfABackendReadsItsListsOnly(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s)
+	b := named(t, "b")
+	const others = 50
+	for i := range others {
+		host := fmt.Sprintf("other-%d.test", i)
+		s.list(host, b.URL+"1")
+		r.get(host, "/")
+	}
+	s.list("app.test", b.URL)
+	r.wants("app.test", 200, "b")
+
+	lranges := func() int {
+		var calls int
+		_, stats, _ := strings.Cut(s.do("INFO", "commandstats").(string), "cmdstat_lrange:calls=")
+		fmt.Sscan(strings.Split(stats, ",")[0], &calls)
+		return calls
+	}
+	before := lranges()
+	var in Inflight
+	r.adminGet("/-/inflight?host=new.test&backend="+url.QueryEscape(b.URL), &in)
+	if n := lranges() - before; n > 6 { // app.test, new.test, *.test, *
+		t.Errorf("%d lists were read", n)
+	}
+	if len(in.Frontends) != 1 || in.Frontends[0].Host != "app.test" || len(in.Backends) != 1 || !in.Backends[0].Listed {
+		t.Errorf("%+v", in)
+	}
+	// A host that is named is read, though nobody asked for it before.
+	s.list("new.test", b.URL)
+	r.adminGet("/-/inflight?host=new.test&backend="+url.QueryEscape(b.URL), &in)
+	if got := in.Backends[0].In; len(got) != 2 {
+		t.Errorf("listed in %v", got)
+	}
+}
+
+// Looking at the router does not change what it does.
+func TestALookThatFailsDoesNotOpenTheCircuit(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s)
+	s.list("app", named(t, "b").URL)
+	r.wants("app", 200, "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if source := r.router.look(ctx, []string{"app"}); source != sourceLastKnown {
+		t.Errorf("source %q", source)
+	}
+	if r.router.reader.isAway() {
+		t.Error("Redis is away")
+	}
+}
+
+func TestOfTwoReadingsTheLastToBeginCounts(t *testing.T) {
+	table := newTable(&Config{Clock: &offsetClock{}})
+	list := func(url string) map[string][]string { return map[string][]string{"app": {"id", url}} }
+	table.apply(reading{began: 2, lists: list("http://new")})
+	table.apply(reading{began: 1, lists: list("http://old")})
+	if got := table.frontends["app"].list[1]; got != "http://new" {
+		t.Errorf("the list holds %s", got)
+	}
+	table.apply(reading{began: 3, lists: map[string][]string{"app": nil}})
+	table.apply(reading{began: 2, lists: list("http://old")})
+	if table.frontends["app"].exists {
+		t.Error("a list that is gone came back")
 	}
 }
 

@@ -1,14 +1,29 @@
 package router
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"syscall"
 	"time"
+)
+
+const (
+	// handshakeTimeout bounds a backend's TLS handshake.
+	handshakeTimeout = 5 * time.Second
+
+	// keepIdle is the time a connection is kept without a request: much shorter
+	// than any server keeps it (2 s and more), so that it is not closed by the one
+	// just when the other uses it.
+	keepIdle = 500 * time.Millisecond
 )
 
 // backend is one URL of the lists, with its own connections: a backend that
@@ -16,9 +31,19 @@ import (
 type backend struct {
 	url    string // as listed
 	target *url.URL
-	// kept serves what may be repeated on a stale connection, once the rest; see
-	// the package comment.
-	kept, once *http.Transport
+	token  string // in cookies
+	// kept keeps connections; once makes one for each request. See the package
+	// comment.
+	// http2 is for hosts whose settings want it. It sends a request again only
+	// where HTTP/2 says that the backend did not begin it.
+	kept, once, http2 *http.Transport
+	cfg               *Config
+
+	// A backend hangs when a request got no answer in its time, and nor did any
+	// other that was there meanwhile. From then on it is tried by one at a time, until
+	// it answers.
+	hangs      atomic.Bool
+	answeredAt atomic.Int64 // Unix nanoseconds
 
 	// Guarded by the table's lock.
 	listedIn int       // frontends that list it
@@ -35,53 +60,73 @@ func newBackend(listed string, cfg *Config) (*backend, error) {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, fmt.Errorf("backend %q is not a URL such as http://10.0.0.7:8080", listed)
 	}
-	d := &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 15 * time.Second}
+	d := &dialer{tcp: net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 15 * time.Second}}
 	kept := &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, &dialError{err}
-			}
-			return conn, nil
-		},
+		DialContext:            d.dial,
+		DialTLSContext:         d.dialTLS,
 		DisableCompression:     true, // what the client asked for is the client's business
 		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        30 * time.Second,
-		TLSHandshakeTimeout:    5 * time.Second,
+		IdleConnTimeout:        keepIdle,
 		ExpectContinueTimeout:  time.Second,
-		ResponseHeaderTimeout:  max(cfg.ResponseTimeout, 0),
 		MaxResponseHeaderBytes: 1 << 20,
 	}
+	single := &dialer{tcp: d.tcp, single: true}
 	once := kept.Clone()
+	once.DialContext, once.DialTLSContext = single.dial, single.dialTLS
 	once.DisableKeepAlives = true
-	return &backend{url: listed, target: u, kept: kept, once: once}, nil
+	once.WriteBufferSize = 1 // see conn.head
+	http2 := kept.Clone()
+	http2.DialContext, http2.DialTLSContext = d.plain, nil
+	http2.IdleConnTimeout = 90 * time.Second
+	http2.Protocols = &http.Protocols{}
+	http2.Protocols.SetHTTP2(true)
+	http2.Protocols.SetUnencryptedHTTP2(true)
+	return &backend{url: listed, target: u, token: tokenOf(listed), kept: kept, once: once, http2: http2, cfg: cfg}, nil
 }
 
-// send makes one attempt to send out to b. out is not changed; its body is read
-// only when a connection stands.
-func (b *backend) send(out *http.Request) (*http.Response, error) {
-	req := new(http.Request)
-	*req = *out
+// onTrial reports whether b hangs and something waits for it. The table's lock is held.
+func (b *backend) onTrial() bool { return b.hangs.Load() && b.stats.inFlight > 0 }
+
+// answered notes that b answers.
+func (b *backend) answered(now time.Time) {
+	b.answeredAt.Store(now.UnixNano())
+	b.hangs.Store(false)
+}
+
+// ignored notes that what was sent at that time got no answer, and reports whether b hangs.
+func (b *backend) ignored(sent time.Time) bool {
+	if b.answeredAt.Load() >= sent.UnixNano() {
+		return false
+	}
+	b.hangs.Store(true)
+	return true
+}
+
+// send makes one attempt to send out, of x, to b. out is not changed; its body is
+// read only when a connection stands.
+func (b *backend) send(out *http.Request, x *exchange) (*http.Response, error) {
+	a := newAttempt(x.ctx, httptrace.ContextClientTrace(out.Context()), x.want.patience(b.cfg))
+	req := out.WithContext(a.ctx)
 	u := *out.URL
 	u.Scheme, u.Host = b.target.Scheme, b.target.Host
 	req.URL = &u
-	if repeatable(out) {
-		return b.kept.RoundTrip(req)
+	via := b.kept
+	switch {
+	case x.body != nil:
+		req.Body = io.NopCloser(bytes.NewReader(x.body))
+	case out.Body != nil && out.Body != http.NoBody:
+		// A failed attempt closes the body it was given, and the next needs it.
+		req.Body, via = io.NopCloser(out.Body), b.once
 	}
-	return b.once.RoundTrip(req)
-}
-
-// repeatable reports whether net/http itself may send req again when a kept-alive
-// connection turns out to be dead.
-func repeatable(req *http.Request) bool {
-	if req.Body != nil && req.Body != http.NoBody {
-		return false
+	if x.once {
+		via = b.once
 	}
-	switch req.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
+	if x.want.http2 && out.Header.Get("Upgrade") == "" {
+		via = b.http2
 	}
-	return false
+	resp, err := via.RoundTrip(req)
+	err = a.end(err)
+	return resp, err
 }
 
 // closeIdle drops the kept connections; those in use are closed when their
@@ -89,6 +134,56 @@ func repeatable(req *http.Request) bool {
 func (b *backend) closeIdle() {
 	b.kept.CloseIdleConnections()
 	b.once.CloseIdleConnections()
+	b.http2.CloseIdleConnections()
+}
+
+// dialer makes a backend's connections. single says that each is for one request.
+type dialer struct {
+	tcp    net.Dialer
+	single bool
+}
+
+// plain is for HTTP/2, which has many requests on one connection.
+func (d *dialer) plain(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := d.tcp.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return c, nil
+}
+
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	raw, err := d.tcp.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return d.conn(raw, raw), nil
+}
+
+func (d *dialer) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	raw, err := d.tcp.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	secure := tls.Client(raw, &tls.Config{ServerName: host})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, &dialError{errors.Join(err, raw.Close())}
+	}
+	return d.conn(secure, raw), nil
+}
+
+func (d *dialer) conn(c, raw net.Conn) *conn {
+	out := &conn{Conn: c, raw: raw}
+	if d.single {
+		out.head = &bytes.Buffer{}
+	}
+	return out
 }
 
 // dialError says that no connection came about: nothing was sent.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -158,5 +159,100 @@ func TestASmallBodyIsSentOnOnceItIsWhole(t *testing.T) {
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
 		<-asked
+	}
+}
+
+// A slow upload reaches the backend as it comes, be its length known or not.
+func TestASlowBodyIsSentOnAsItComes(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s)
+	read := make(chan string)
+	b := serving(t, func(_ http.ResponseWriter, req *http.Request) {
+		piece := make([]byte, 100)
+		for {
+			n, err := req.Body.Read(piece)
+			if n > 0 {
+				read <- string(piece[:n])
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	s.list("app", b.URL)
+	for name, length := range map[string]int64{"known": smallBody + 5, "unknown": -1} {
+		body, in := io.Pipe()
+		req := r.request("POST", "app", "/", body)
+		req.ContentLength = length
+		done := make(chan reply, 1)
+		go func() {
+			got, _ := r.do(req)
+			done <- got
+		}()
+		for _, piece := range []string{"one", "two"} {
+			_, _ = io.WriteString(in, piece)
+			select {
+			case got := <-read:
+				if got != piece {
+					t.Errorf("length %s: the backend read %q, want %q", name, got, piece)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("length %s: %q was held back", name, piece)
+			}
+		}
+		go func() {
+			_, _ = in.Write(make([]byte, max(length-6, 0)))
+			_ = in.Close()
+		}()
+		for wait := true; wait; {
+			select {
+			case <-read:
+			case got := <-done:
+				if wait = false; got.status != 200 {
+					t.Errorf("length %s: %+v", name, got)
+				}
+			}
+		}
+	}
+}
+
+func TestABodyThatStopsEnds(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
+	b := serving(t, func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) })
+	s.list("app", b.URL)
+	for _, length := range []string{"Content-Length: 10", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		statuses, closed := r.speak("POST / HTTP/1.1\r\nHost: app\r\n" + length + "\r\n\r\n3\r\nabc\r\n")
+		if len(statuses) != 1 || statuses[0] != http.StatusRequestTimeout || !closed {
+			t.Errorf("%s: %v, closed: %v", length, statuses, closed)
+		}
+	}
+	if st, _ := r.state(b.URL); st.InFlight != 0 {
+		t.Errorf("%d in flight", st.InFlight)
+	}
+}
+
+func TestTrailersPassBothWays(t *testing.T) {
+	s := startRedis(t)
+	r := startRouter(t, s)
+	var got http.Header
+	b := serving(t, func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		got = req.Trailer
+		w.Header().Set("Trailer", "Sum")
+		fmt.Fprint(w, "body")
+		w.Header().Set("Sum", "2")
+	})
+	s.list("app", b.URL)
+	req := r.request("POST", "app", "/", io.MultiReader(strings.NewReader("body")))
+	req.Trailer = http.Header{"Sum": {"1"}}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	if got.Get("Sum") != "1" || resp.Trailer.Get("Sum") != "2" {
+		t.Errorf("the backend got %v, the client %v", got, resp.Trailer)
 	}
 }

@@ -1,11 +1,13 @@
 package router
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,16 +26,27 @@ type Config struct {
 	// It has no authentication: keep it on loopback.
 	Admin string
 
-	// TLSCert and TLSKey are PEM files, read again when they change.
+	// TLSCert and TLSKey are PEM files, read again when they change. Several have
+	// commas between them; the first serves names that none is for.
 	TLSCert string
 	TLSKey  string
+	// ACME has an authority certify each host that has a list of its own, when it is
+	// first asked for; its terms are taken as agreed to. Certificates, and their keys,
+	// are kept in Redis. See certificates.go.
+	ACME bool
+	// ACMEDirectory is the authority's; Let's Encrypt.
+	ACMEDirectory string
+	// ACMEEmail is the address the authority writes to.
+	ACMEEmail string
+	// ACMERoots verify the authority itself; nil means the machine's.
+	ACMERoots *x509.CertPool
 
 	// Redis must have ContextTimeoutEnabled and MaxRetries -1, so that
 	// RedisTimeout holds. The caller closes it after Run has returned.
 	Redis redis.UniversalClient
 	// RedisTimeout bounds one read of the lists; 250 ms.
 	RedisTimeout time.Duration
-	// DeadTTL is how long a backend that could not be dialled is avoided; 30 s.
+	// DeadTTL is the time a backend that could not be dialled is avoided; 30 s.
 	// Redis counts in whole seconds.
 	DeadTTL time.Duration
 
@@ -43,6 +56,8 @@ type Config struct {
 	// request was sent; 60 s, negative for no limit. Past it the client gets 504.
 	ResponseTimeout time.Duration
 
+	// BodyTimeout bounds the wait for the next byte of a request's body; 1 min.
+	BodyTimeout time.Duration
 	// ReadHeaderTimeout bounds the reading of a request's header; 10 s.
 	ReadHeaderTimeout time.Duration
 	// IdleTimeout closes client connections without a request; 2 min.
@@ -50,16 +65,35 @@ type Config struct {
 	// MaxHeaderBytes bounds a request's header; 64 KiB.
 	MaxHeaderBytes int
 
-	// Grace is how long requests in flight, WebSockets included, may go on after
+	// Inherited are listeners that were opened before the router, by systemd: each
+	// serves the one of the addresses above that has its port.
+	Inherited []net.Listener
+	// TakeOver has the router that runs with the same admin address (without one, the
+	// same first address) hand its sockets over and stop. See handover.go.
+	TakeOver bool
+	// Linger is the time for which, once Run's context has ended, connections are still
+	// accepted, and idle ones left open to be closed after one more answer; 1 s,
+	// negative for not at all.
+	Linger time.Duration
+	// Grace is the time that requests in flight, WebSockets included, may go on after
 	// Run's context has ended; 30 s.
 	Grace time.Duration
+
+	// Keeper keeps the table, for a start while Redis is away; nil is none.
+	Keeper Keeper
 
 	// TrustForwarded keeps the X-Forwarded-Proto and X-Forwarded-Host that a
 	// request brings. Set it only behind a proxy that sets them itself.
 	TrustForwarded bool
 
-	// AccessLog gets one line a request (see accesslog.go); nil is off.
-	AccessLog io.Writer
+	// AddressRate and AddressInFlight bound what one client address may ask: requests
+	// a second, and at one time. 0 means no limit.
+	AddressRate, AddressInFlight int
+
+	// AccessLog gets one line a request (see accesslog.go); nil is off. AccessJSON
+	// has it in JSON.
+	AccessLog  io.Writer
+	AccessJSON bool
 	// Log gets what an operator should know; nil discards it.
 	Log *slog.Logger
 	// Clock defaults to the machine's.
@@ -82,16 +116,20 @@ func (c *Config) Validate() error {
 		}
 	}
 	switch {
-	case (c.TLSCert == "") != (c.TLSKey == ""):
+	case (c.TLSCert == "") != (c.TLSKey == ""), strings.Count(c.TLSCert, ",") != strings.Count(c.TLSKey, ","):
 		return errors.New("router: TLSCert and TLSKey go together")
-	case c.ListenTLS != "" && c.TLSCert == "":
-		return errors.New("router: ListenTLS needs TLSCert and TLSKey")
+	case c.ListenTLS != "" && c.TLSCert == "" && !c.ACME:
+		return errors.New("router: ListenTLS needs TLSCert and TLSKey, or ACME")
+	case c.ListenTLS == "" && c.ACME:
+		return errors.New("router: ACME needs ListenTLS")
 	case c.ListenTLS == "" && c.TLSCert != "":
 		return errors.New("router: TLSCert and TLSKey need ListenTLS")
-	case c.RedisTimeout < 0, c.DeadTTL < 0, c.DialTimeout < 0, c.ReadHeaderTimeout < 0, c.IdleTimeout < 0, c.Grace < 0:
+	case c.RedisTimeout < 0, c.DeadTTL < 0, c.DialTimeout < 0, c.BodyTimeout < 0, c.ReadHeaderTimeout < 0, c.IdleTimeout < 0, c.Grace < 0:
 		return errors.New("router: a timeout is negative")
 	case c.DeadTTL%time.Second != 0:
 		return fmt.Errorf("router: DeadTTL is %v: Redis keeps it in whole seconds", c.DeadTTL)
+	case c.AddressRate < 0, c.AddressInFlight < 0:
+		return errors.New("router: a limit is negative")
 	case c.MaxHeaderBytes < 0:
 		return errors.New("router: MaxHeaderBytes is negative")
 	}
@@ -129,9 +167,11 @@ func (c Config) withDefaults() Config {
 	orDuration(&c.DeadTTL, 30*time.Second)
 	orDuration(&c.DialTimeout, 2*time.Second)
 	orDuration(&c.ResponseTimeout, time.Minute)
+	orDuration(&c.BodyTimeout, time.Minute)
 	orDuration(&c.ReadHeaderTimeout, 10*time.Second)
 	orDuration(&c.IdleTimeout, 2*time.Minute)
 	orDuration(&c.Grace, 30*time.Second)
+	orDuration(&c.Linger, time.Second)
 	if c.MaxHeaderBytes == 0 {
 		c.MaxHeaderBytes = 64 << 10
 	}

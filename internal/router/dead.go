@@ -17,7 +17,7 @@ const (
 	deadPrefix  = "dead:"
 	// maxMarkedHosts bounds what a flood on the channel can make us remember.
 	maxMarkedHosts = 10_000
-	// markAgain is how often a backend that goes on failing is marked anew.
+	// markAgain is the interval at which a backend that goes on failing is marked anew.
 	markAgain = time.Second
 )
 
@@ -25,6 +25,7 @@ const (
 type deadSet struct {
 	indexes []int
 	readAt  time.Time
+	began   uint64 // the reading that it is of
 }
 
 // mark vouches for an index: at that time the list had length backends, and url
@@ -42,17 +43,19 @@ type mark struct {
 // deadLocked returns the URLs of f that are believed to be dead for host, by the
 // rule of the package comment.
 func (t *table) deadLocked(host string, f *frontend, now time.Time) []string {
-	marks := t.marks[host]
-	if len(marks) == 0 {
-		return nil
-	}
 	var urls []string
-	set := t.dead[host].indexes
-	for i, m := range marks {
-		if now.Before(m.until) && m.length == len(f.list)-1 && i < m.length && f.list[i+1] == m.url &&
-			(m.own || slices.Contains(set, i)) && !slices.Contains(urls, m.url) {
-			urls = append(urls, m.url)
+	believe := func(host string) {
+		set := t.dead[host].indexes
+		for i, m := range t.marks[host] {
+			if now.Before(m.until) && m.length == len(f.list)-1 && i < m.length && f.list[i+1] == m.url &&
+				(m.own || slices.Contains(set, i)) && !slices.Contains(urls, m.url) {
+				urls = append(urls, m.url)
+			}
 		}
+	}
+	believe(host)
+	if host != f.key { // what checks of a wildcard found
+		believe(f.key)
 	}
 	return urls
 }
@@ -142,6 +145,16 @@ func (s suspicion) announcements() []announcement {
 	return out
 }
 
+func suspicionOf(host string, f *frontend, url string) suspicion {
+	s := suspicion{host: host, key: f.key, list: f.list, url: url}
+	for i, listed := range f.list {
+		if i > 0 && listed == url {
+			s.indexes = append(s.indexes, i-1)
+		}
+	}
+	return s
+}
+
 // suspect marks url dead in this router, at once, and returns what is to be
 // written to Redis. ok is false when the list does not hold url any more, or it
 // was marked just now.
@@ -149,12 +162,7 @@ func (t *table) suspect(host string, f *frontend, url string) (s suspicion, ok b
 	now := t.cfg.Clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s = suspicion{host: host, key: f.key, list: f.list, url: url}
-	for i, listed := range f.list {
-		if i > 0 && listed == url {
-			s.indexes = append(s.indexes, i-1)
-		}
-	}
+	s = suspicionOf(host, f, url)
 	if len(s.indexes) == 0 {
 		return s, false
 	}
@@ -188,11 +196,53 @@ func (t *table) settle(s suspicion, err error) {
 	}
 }
 
+// acquit lifts the marks of url, in this router at once, and returns those that are
+// to be lifted in Redis; none when newer: one is not from before since.
+func (t *table) acquit(f *frontend, url string, since time.Time) (s suspicion, newer bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s = suspicionOf(f.key, f, url)
+	marks := t.marks[f.key]
+	for _, i := range s.indexes {
+		if m := marks[i]; m.url == url && !m.made.Before(since) {
+			return s, true
+		}
+	}
+	for _, i := range s.indexes {
+		if marks[i].url == url {
+			delete(marks, i)
+		}
+	}
+	set := t.dead[f.key].indexes
+	s.indexes = slices.DeleteFunc(s.indexes, func(i int) bool { return !slices.Contains(set, i) })
+	return s, false
+}
+
 var errListChanged = errors.New("the list was changed meanwhile")
 
-// writeMark writes s as Hipache does, in one transaction and only if the list is
-// the one the indexes are of.
+// writeMark writes s as Hipache does.
 func writeMark(ctx context.Context, client redis.UniversalClient, s suspicion, ttl time.Duration) error {
+	return edit(ctx, client, s, func(p redis.Pipeliner) {
+		for _, a := range s.announcements() {
+			p.SAdd(ctx, deadPrefix+s.host, a.index)
+			p.Expire(ctx, deadPrefix+s.host, ttl)
+			p.Publish(ctx, deadChannel, a.String())
+		}
+	})
+}
+
+// liftMark takes s out of the dead set.
+func liftMark(ctx context.Context, client redis.UniversalClient, s suspicion) error {
+	return edit(ctx, client, s, func(p redis.Pipeliner) {
+		for _, i := range s.indexes {
+			p.SRem(ctx, deadPrefix+s.host, i)
+		}
+	})
+}
+
+// edit does what fill says in one transaction, only if the list is the one that the
+// indexes of s are of.
+func edit(ctx context.Context, client redis.UniversalClient, s suspicion, fill func(redis.Pipeliner)) error {
 	key := frontendPrefix + s.key
 	err := client.Watch(ctx, func(tx *redis.Tx) error {
 		list, err := tx.LRange(ctx, key, 0, -1).Result()
@@ -203,11 +253,7 @@ func writeMark(ctx context.Context, client redis.UniversalClient, s suspicion, t
 			return errListChanged
 		}
 		_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
-			for _, a := range s.announcements() {
-				p.SAdd(ctx, deadPrefix+s.host, a.index)
-				p.Expire(ctx, deadPrefix+s.host, ttl)
-				p.Publish(ctx, deadChannel, a.String())
-			}
+			fill(p)
 			return nil
 		})
 		return err
@@ -216,7 +262,7 @@ func writeMark(ctx context.Context, client redis.UniversalClient, s suspicion, t
 		return errListChanged
 	}
 	if err != nil && !errors.Is(err, errListChanged) {
-		return fmt.Errorf("mark %s dead for %s: %w", s.url, s.host, err)
+		return fmt.Errorf("edit the marks of %s for %s: %w", s.url, s.host, err)
 	}
 	return err
 }

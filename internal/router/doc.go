@@ -8,6 +8,7 @@
 //	frontend:<host>   LIST  identifier, url, url, ...   a URL listed twice has weight 2
 //	dead:<host>       SET   0-based indexes of backends that could not be reached, with a TTL
 //	dead              channel "host;url;index;length", one message for each index marked
+//	settings:<host>   HASH  what is wanted of the frontend of this name (settings.go)
 //
 // A host is lower-cased and loses its port. It is looked up as itself, then as a
 // wildcard of each parent (at most five labels), then as "*": for a.b.example.com
@@ -52,28 +53,47 @@
 //     within the last Config.DeadTTL, and
 //   - the list has the announced length, and the announced URL at i.
 //
-// An index nobody vouches for is not believed. Disbelief costs at most one failed
+// An unconfirmed index is not believed. Disbelief costs at most one failed
 // dial, which is retried elsewhere and then vouches for itself; belief could cost
 // an outage. A URL that is dead at one index is dead at all of them. When every
 // backend is dead all of them are tried: a wrong mark must not become an outage.
 //
 // A backend that cannot be dialled is marked as Hipache does it (SADD, EXPIRE,
 // PUBLISH), in one transaction that fails if the list is not the one we read.
+// So is one that hangs: a request had no answer in its time, and since it was sent
+// no other had one. Once the mark has ended, one request at a time tries it until it
+// answers (backend.onTrial). And so is one that fails its health checks (health.go);
+// only they lift marks before the TTL.
+//
 // When the mark cannot be written, as in a cluster that keeps the two keys in
 // different slots, it holds in this router alone.
 //
 // # Retries
 //
-// Only a failed dial is retried, since then no byte was sent: after reading the
-// list again, each backend once. A request that a backend may have seen is never
-// sent a second time by this package.
+// A request goes to a backend again only when no backend can have seen it: the
+// list is read once more, and each backend tried once. That is so when
 //
-// Kept-alive connections would break that promise, or break requests: a backend
-// may close an idle connection (it stops, or has a keep-alive timeout of its own)
-// just when a request is written to it, and nobody can tell whether the request
-// was seen. So only requests that net/http may itself repeat on a new connection
-// (GET, HEAD, OPTIONS and TRACE without a body, RFC 9110 section 9.2.2) use
-// kept-alive connections. Everything else gets a connection of its own, at the
-// price of one dial (0.2 to 0.3 ms on loopback, see BenchmarkOverhead). Each
-// backend has its own pool, emptied when it leaves the lists.
+//   - no connection came about, or
+//   - the connection was closed before anything was written, or
+//   - the backend had closed its side before its kernel acknowledged a single byte
+//     of the request (TCP_INFO; known on Linux).
+//
+// Anything else may have been seen, a reset included, and is answered with 502.
+// net/http's own rule is another: on a kept-alive connection that dies it repeats
+// GET, HEAD, OPTIONS and TRACE, and what has an Idempotency-Key. So a connection
+// that breaks before an answer cancels its attempt first (conn.go), and nothing is
+// repeated behind this package's back.
+//
+// Connections are kept for requests without a body and with one of up to 64 KiB,
+// which is read first. They are kept for half a second: a server keeps its side for
+// longer, so it does not close one just when a request is on its way. A larger body
+// gets a connection of its own and passes as it comes. Each backend has its own
+// pool, emptied when it leaves the lists.
+//
+// # Where a request ends
+//
+// What follows a request on a client's connection is parsed as a request only if
+// the first one's end is beyond doubt: its body was read to its end before the
+// answer began, and was not chunked. In all other cases the answer closes the
+// connection (exchange.mustClose).
 package router

@@ -136,12 +136,16 @@ type running struct {
 	stop    context.CancelFunc
 }
 
+// impatient waits for Redis no longer than a router does by default.
+func impatient(c *Config) { c.RedisTimeout = 0 }
+
 func startRouter(t testing.TB, s *redisServer, change ...func(*Config)) *running {
 	t.Helper()
 	log := &lockedBuffer{}
 	cfg := Config{
-		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Redis: s.client,
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Redis: s.client, Linger: -1,
+		RedisTimeout: 5 * time.Second, // a busy machine is not a Redis that is away
+		Log:          slog.New(slog.NewTextHandler(log, nil)),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -308,13 +312,12 @@ func (b *lockedBuffer) String() string {
 }
 
 // offsetClock is the machine's clock, which a test can put forward.
-type offsetClock struct{ offset atomic.Int64 }
+type offsetClock struct {
+	clock.Wall
+	offset atomic.Int64
+}
 
 func (c *offsetClock) forward(d time.Duration) { c.offset.Add(int64(d)) }
 func (c *offsetClock) Now() time.Time {
 	return now().Add(time.Duration(c.offset.Load()))
-}
-
-func (c *offsetClock) Sleep(ctx context.Context, d time.Duration) error {
-	return clock.Wall{}.Sleep(ctx, d)
 }

@@ -8,7 +8,7 @@ import (
 
 const (
 	maxHostLen = 253 // of a DNS name
-	// maxParents is how many labels a wildcard may fix: Hipache's limit, so that
+	// maxParents is the number of labels a wildcard may fix: Hipache's limit, so that
 	// a hostile host of a hundred labels does not become a hundred look-ups.
 	maxParents = 5
 )

@@ -15,7 +15,7 @@ func TestHeavyPeersAreSpreadOut(t *testing.T) {
 	peers := []*peer{{url: "a", weight: 5}, {url: "b", weight: 1}, {url: "c", weight: 1}}
 	var got strings.Builder
 	for range 14 {
-		got.WriteString(pickPeer(peers, anyone).url)
+		got.WriteString(pickPeer(peers, nil, anyone).url)
 	}
 	if want := "aabacaaaabacaa"; got.String() != want {
 		t.Errorf("picked %s, want %s", &got, want)
@@ -25,11 +25,11 @@ func TestHeavyPeersAreSpreadOut(t *testing.T) {
 func TestPickLeavesOutWhoIsNotOK(t *testing.T) {
 	peers := []*peer{{url: "a", weight: 3}, {url: "b", weight: 1}}
 	for range 10 {
-		if p := pickPeer(peers, func(p *peer) bool { return p.url != "a" }); p.url != "b" {
+		if p := pickPeer(peers, nil, func(p *peer) bool { return p.url != "a" }); p.url != "b" {
 			t.Fatalf("picked %s", p.url)
 		}
 	}
-	if p := pickPeer(peers, func(*peer) bool { return false }); p != nil {
+	if p := pickPeer(peers, nil, func(*peer) bool { return false }); p != nil {
 		t.Errorf("picked %s of none", p.url)
 	}
 }

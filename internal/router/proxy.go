@@ -1,17 +1,16 @@
 package router
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,26 +25,44 @@ const (
 	// maxAttempts bounds the dials for one request, should the list change
 	// under every one of them.
 	maxAttempts = 16
+
+	// fresh is for how long a list that was read when the request came will do. Only
+	// a request whose body took longer to come has it read again.
+	fresh = 10 * time.Millisecond
+
+	// longWait is the time a client must have waited in vain before it left, for its backend to
+	// be taken for one that hangs: on trial, but not marked, since that does not prove it.
+	longWait = 5 * time.Second
 )
 
 // exchange is one request's way through the router. It belongs to the request's
-// own goroutine, except for the upload flag.
+// own goroutine, except for upload.
 type exchange struct {
-	host  string   // as the keys have it
-	keys  []string // lookups of host
-	began time.Time
-	tried []string // URLs that could not be dialled
+	ctx    context.Context // the request's
+	id     string          // of the request
+	host   string          // as the keys have it
+	keys   []string        // lookups of host
+	began  time.Time
+	upload *clientBody // nil without a body
+	body   []byte      // of a small one, all
+	tried  []string    // URLs that could not be dialled
+	once   bool        // a kept connection was closed: no other is trusted
+
+	readAt  time.Time // when the list was read, after the request came
+	readErr error     // why it could not be
+	want    *settings
+	visit   string // who asks, where visitors stay with a backend
+	secure  bool   // it came by HTTPS
 
 	// Set by table.pick.
 	frontend *frontend
 	backend  *backend
 
-	wait         time.Duration // from sending to the response header
-	fail         failure
-	status       int
-	bytes        int64
-	backendURL   string      // of the last attempt
-	uploadBroken atomic.Bool // reading the client's body failed
+	wait       time.Duration // from sending to the response header
+	fail       mishap
+	status     int
+	bytes      int64
+	backendURL string // of the last attempt
 }
 
 type exchangeKey struct{}
@@ -62,14 +79,20 @@ type proxy struct {
 	cfg    *Config
 	table  *table
 	reader *reader
-	bg     *workers
 	active *activity
 	access *accessLog
-	rp     *httputil.ReverseProxy
+	marks  *marker
+	limits *limiter
+
+	answers answers
+	rp      *httputil.ReverseProxy
+
+	stopping  <-chan struct{}
+	challenge http.Handler // of an authority that certifies hosts; nil without
 }
 
-func newProxy(cfg *Config, t *table, rd *reader, bg *workers) *proxy {
-	p := &proxy{cfg: cfg, table: t, reader: rd, bg: bg, active: newActivity(), access: newAccessLog(cfg)}
+func newProxy(cfg *Config, t *table, rd *reader, bg *workers, stopping <-chan struct{}) *proxy {
+	p := &proxy{cfg: cfg, table: t, reader: rd, marks: &marker{cfg, t, rd.ctx, bg}, active: newActivity(), access: newAccessLog(cfg), limits: newLimiter(cfg), stopping: stopping}
 	p.rp = &httputil.ReverseProxy{
 		Rewrite:      p.rewrite,
 		Transport:    p,
@@ -84,13 +107,22 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.active.enter()
 	defer p.active.leave()
 
-	x := &exchange{began: p.cfg.Clock.Now()}
-	rec := &recorder{ResponseWriter: w, x: x}
+	x := &exchange{began: p.cfg.Clock.Now(), id: requestID(r, p.cfg.TrustForwarded)}
+	r.Header[requestIDHeader] = []string{x.id}
+	rec := &recorder{ResponseWriter: w, r: r, x: x, stopping: p.stopping}
 	// ReverseProxy panics when a response breaks off half-way, to break the
 	// client's too; what is counted must be counted all the same.
-	defer p.access.write(r, x)
+	defer func() { p.answers.count(x.status); p.access.write(r, x) }()
 	defer p.table.finish(x)
 
+	client := clientOf(r, p.cfg.TrustForwarded)
+	if !p.limits.enter(client, x.began) {
+		x.watchBody(w, r, p.cfg)
+		rec.Header().Set("Retry-After", "1")
+		refuse(rec, http.StatusTooManyRequests, "too many requests from "+client.String())
+		return
+	}
+	defer p.limits.leave(client)
 	var err error
 	if x.host, err = hostKey(r.Host); err != nil {
 		refuse(rec, http.StatusBadRequest, err.Error())
@@ -100,97 +132,104 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(rec, http.StatusMethodNotAllowed, "CONNECT is not served here")
 		return
 	}
-	if err := takeBody(rec, r); err != nil {
-		refuse(rec, http.StatusBadRequest, "the request's body broke off: "+err.Error())
+	if p.challenge != nil && r.TLS == nil && strings.HasPrefix(r.URL.Path, challengePath) {
+		p.challenge.ServeHTTP(rec, r)
 		return
 	}
+	x.watchBody(w, r, p.cfg)
 	x.keys = lookups(x.host)
-	p.rp.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-}
-
-// smallBody is up to where a body is read whole before the request is sent on.
-const smallBody = 64 << 10
-
-// takeBody makes r's body fit to be sent on while the response may already be
-// coming. A small one is read first: a backend that answers without reading it
-// would leave net/http with a body half read, upon which it closes the client's
-// connection without having said so, and the client's next request fails. For
-// others, without full duplex, net/http swallows up to 256 KiB of what is still
-// coming when the response begins: a backend that answers while it reads would
-// silently lose them. HTTP/2 does both right anyway.
-func takeBody(w http.ResponseWriter, r *http.Request) error {
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	x.ctx = r.Context()
+	p.read(x)
+	x.want = p.table.settings(x.keys)
+	x.secure = r.TLS != nil || p.cfg.TrustForwarded && r.Header.Get("X-Forwarded-Proto") == "https"
 	switch {
-	case r.ContentLength > smallBody || r.ContentLength < 0:
-		_ = http.NewResponseController(w).EnableFullDuplex()
-	case r.ContentLength > 0:
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return nil
-}
-
-// rewrite sets the forwarding headers. The Host header stays the client's, and
-// so does the query, of which ReverseProxy would drop what it cannot parse.
-func (p *proxy) rewrite(pr *httputil.ProxyRequest) {
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
-	pr.Out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
-	pr.SetXForwarded()
-	if !p.cfg.TrustForwarded {
+	case x.want.redirect && !x.secure:
+		x.redirect(rec, r)
+		return
+	case x.want.maxBody > 0 && r.ContentLength > x.want.maxBody:
+		x.refuseLarge(rec)
 		return
 	}
-	for _, h := range []string{"X-Forwarded-Proto", "X-Forwarded-Host"} {
-		if v := pr.In.Header[h]; len(v) > 0 {
-			pr.Out.Header[h] = v
-		}
+	x.visitor(r, p.cfg.TrustForwarded)
+	if err := x.takeBody(w, r); err != nil {
+		x.refuseBody(rec)
+		return
 	}
+	p.rp.ServeHTTP(rec, r)
 }
 
-// RoundTrip reads the list, picks a backend and sends out to it; only when it
-// could not be dialled it does so again.
+// read reads the list of x.
+func (p *proxy) read(x *exchange) {
+	x.readErr = p.reader.refresh(x.ctx, x.host)
+	x.readAt = p.cfg.Clock.Now()
+}
+
+// redirect sends the client to the same place by HTTPS.
+func (x *exchange) redirect(w http.ResponseWriter, r *http.Request) {
+	host := x.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	w.Header().Set(errorHeader, "redirect")
+	w.Header().Set("Location", "https://"+host+r.URL.RequestURI())
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// RoundTrip reads the list, picks a backend and sends out to it. It does so again
+// only when no backend can have seen the request.
 func (p *proxy) RoundTrip(out *http.Request) (*http.Response, error) {
 	ctx, x := out.Context(), exchangeOf(out)
-	if out.Body != nil {
-		// A failed attempt closes the body it was given, and the next needs it.
-		// ReverseProxy closes the real one.
-		out.Body = &upload{out.Body, x}
-	}
-	var dialled error
-	for {
-		readErr := p.reader.refresh(ctx, x.host)
+	var unsent error
+	for range maxAttempts {
+		if unsent != nil || p.cfg.Clock.Now().Sub(x.readAt) > fresh {
+			p.read(x)
+		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if err := p.table.pick(x, readErr != nil); err != nil {
-			if dialled != nil {
-				return nil, dialled
-			}
-			return nil, err
+		if err := p.table.pick(x, x.readErr != nil); err != nil {
+			return nil, cmp.Or(unsent, err)
 		}
 		b := x.backend
 		x.backendURL = b.url
 		sent := p.cfg.Clock.Now()
-		resp, err := b.send(out)
+		resp, err := b.send(out, x)
 		if err == nil {
-			x.wait = max(p.cfg.Clock.Now().Sub(sent), 1)
+			now := p.cfg.Clock.Now()
+			b.answered(now)
+			x.wait = max(now.Sub(sent), 1)
 			x.answered(resp)
+			x.remember(resp)
 			return resp, nil
 		}
 		var dial *dialError
-		if ctx.Err() != nil || !errors.As(err, &dial) {
+		switch {
+		case ctx.Err() != nil:
+			if p.cfg.Clock.Now().Sub(sent) >= longWait && (x.upload == nil || x.upload.ended.Load()) {
+				b.ignored(sent)
+			}
+			return nil, err
+		case errors.As(err, &dial):
+			if !ourFault(err) {
+				p.marks.suspect(x.host, x.frontend, b.url, "cannot be reached")
+			}
+			p.table.release(x, failDial)
+			x.tried = append(x.tried, b.url)
+		case err == errNoAnswer:
+			if b.ignored(sent) {
+				p.marks.suspect(x.host, x.frontend, b.url, "hangs")
+			}
+			return nil, err
+		case err == errUnseen && !x.once:
+			x.once = true
+			p.table.release(x, failNone)
+		default:
 			return nil, err
 		}
-		dialled = err
-		if !ourFault(err) {
-			p.suspect(x)
-		}
-		p.table.release(x, failDial)
-		if len(x.tried) == maxAttempts {
-			return nil, dialled
-		}
+		unsent = err
 	}
+	return nil, unsent
 }
 
 // answered notes what a backend's response says about it, and watches its body.
@@ -203,46 +242,28 @@ func (x *exchange) answered(resp *http.Response) {
 	}
 }
 
-// suspect marks x's backend dead: here at once, in Redis on the side.
-func (p *proxy) suspect(x *exchange) {
-	s, ok := p.table.suspect(x.host, x.frontend, x.backend.url)
-	if !ok {
-		return
-	}
-	p.bg.start(func() {
-		ctx, cancel := context.WithTimeout(p.reader.ctx, p.cfg.RedisTimeout)
-		defer cancel()
-		err := writeMark(ctx, p.cfg.Redis, s, p.cfg.DeadTTL)
-		p.table.settle(s, err)
-		switch {
-		case err == nil:
-			p.cfg.Log.Warn("backend cannot be reached; marked dead", "backend", s.url, "host", s.host, "for", p.cfg.DeadTTL)
-		case !errors.Is(err, errListChanged):
-			p.cfg.Log.Warn("backend cannot be reached; avoided by this router alone", "backend", s.url, "host", s.host, "error", err)
-		}
-	})
-}
-
 // fail answers for a request that no backend answered.
 func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
-	var timeout net.Error
 	var dial *dialError
 	switch {
 	case context.Cause(r.Context()) == errStopping:
 		refuse(w, http.StatusServiceUnavailable, "the router is stopping")
 		return
+	case x.upload != nil && x.upload.stopped.Load(): // which ended the request's context
+		x.refuseBody(w)
+		return
 	case r.Context().Err() != nil:
 		w.WriteHeader(statusClientGone) // nobody reads it, and no backend is to blame
 		return
-	case x.uploadBroken.Load():
-		refuse(w, http.StatusBadRequest, "the request's body is broken")
+	case x.upload != nil && x.upload.broken.Load():
+		x.refuseBody(w)
 		return
 	case errors.Is(err, errUnknownHost):
 		refuse(w, http.StatusNotFound, fmt.Sprintf("%q is not in the routing table", x.host))
 		return
 	case errors.Is(err, errRedisAway):
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("the routing table cannot be read just now, and %q was not asked for before", x.host))
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("the routing table cannot be read at the moment, and %q was never requested before", x.host))
 		return
 	case errors.Is(err, errNoBackend):
 		x.fail = failEmpty
@@ -253,7 +274,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 			p.cfg.Log.Error("this machine is out of sockets or files", "error", err)
 		}
 		refuse(w, http.StatusBadGateway, fmt.Sprintf("no backend of %q could be reached", x.host))
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case err == errNoAnswer:
 		x.fail = failTimeout
 		refuse(w, http.StatusGatewayTimeout, fmt.Sprintf("a backend of %q did not answer in time", x.host))
 	default:
@@ -263,7 +284,7 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p.cfg.Log.Warn("request failed", "host", x.host, "method", r.Method, "backend", x.backendURL, "error", err)
 }
 
-// refuse writes a response of the router's own. The text is for whoever sits at
+// refuse writes a response of the router's own. The text is for the person who sits at
 // the client: it names the host, and no backend.
 func refuse(w http.ResponseWriter, status int, text string) {
 	h := w.Header()
@@ -275,49 +296,37 @@ func refuse(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, "router: "+text+"\n")
 }
 
-// upload is the client's body: it outlives failed dials, and tells a client that
-// stopped sending from a backend that stopped reading.
-type upload struct {
-	io.Reader
-	x *exchange
-}
-
-func (u *upload) Read(b []byte) (int, error) {
-	n, err := u.Reader.Read(b)
-	if err != nil && err != io.EOF {
-		u.x.uploadBroken.Store(true)
-	}
-	return n, err
-}
-
-func (u *upload) Close() error { return nil }
-
-// download is a backend's body, and notices when the backend breaks off.
-type download struct {
-	io.ReadCloser
-	ctx context.Context
-	x   *exchange
-}
-
-func (d *download) Read(b []byte) (int, error) {
-	n, err := d.ReadCloser.Read(b)
-	if err != nil && err != io.EOF && d.ctx.Err() == nil {
-		d.x.fail = failCut
-	}
-	return n, err
-}
-
-// recorder notes status and size. Flush and Hijack are found through Unwrap.
+// recorder notes status and size, and ends the client's connection where it must.
+// Flush and Hijack are found through Unwrap.
 type recorder struct {
 	http.ResponseWriter
-	x *exchange
+	r        *http.Request
+	x        *exchange
+	stopping <-chan struct{}
 }
 
 func (r *recorder) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		r.x.status = status
 	}
+	if status >= 200 && (r.x.mustClose(r.r) || r.last()) {
+		r.Header().Set("Connection", "close")
+	}
+	if x := r.x; x.secure && x.want.hsts != "" && r.Header().Get("Strict-Transport-Security") == "" {
+		r.Header().Set("Strict-Transport-Security", x.want.hsts)
+	}
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// last reports whether the client's connection is to end with this answer, since the
+// router stops: one that is closed between two requests may be closed into the second.
+func (r *recorder) last() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r *recorder) Write(b []byte) (int, error) {

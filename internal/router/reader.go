@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 const (
@@ -19,7 +22,7 @@ const (
 )
 
 // reader keeps the table up to date on behalf of requests. At most one pipeline
-// is under way; whoever comes meanwhile shares the next one, so what refresh
+// is under way; callers that come meanwhile share the next one, so what refresh
 // brings was always read after refresh was called.
 type reader struct {
 	ctx    context.Context // ends with the router, not with a request
@@ -98,7 +101,7 @@ func (r *reader) run(b *batch) {
 		b.err = errRedisAway // it joined before the circuit opened; no second wait
 		return
 	}
-	if b.err = r.read(b.hosts); b.err != nil {
+	if b.err = failure.Protect(func() error { return r.read(r.ctx, b.hosts) }); b.err != nil {
 		r.opened(b)
 	}
 }
@@ -106,9 +109,10 @@ func (r *reader) run(b *batch) {
 // read fetches hosts and applies what came. A failure that is not a timeout is
 // tried once more: reading is harmless, and a connection from the pool may be
 // one that Redis has closed.
-func (r *reader) read(hosts map[string]struct{}) error {
-	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.RedisTimeout)
+func (r *reader) read(ctx context.Context, hosts map[string]struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.RedisTimeout)
 	defer cancel()
+	began := r.table.readings.Add(1)
 	got, err := r.fetch(ctx, hosts)
 	if err != nil && ctx.Err() == nil {
 		got, err = r.fetch(ctx, hosts)
@@ -116,31 +120,61 @@ func (r *reader) read(hosts map[string]struct{}) error {
 	if err != nil {
 		return err
 	}
+	got.began = began
 	r.table.apply(got)
+	r.table.readAt.Store(r.cfg.Clock.Now().UnixNano())
 	return nil
 }
 
-// fetch is one round trip. LRANGE goes before SMEMBERS: an edit in between then
-// pairs an old list with an emptied set, never a new list with old indexes. It is
-// no MULTI since a cluster may keep the keys in different slots.
+// fetch is one round trip: the keys of each host down to the one that served it
+// last time. When none of them has a list, a second one reads the rest.
 func (r *reader) fetch(ctx context.Context, hosts map[string]struct{}) (reading, error) {
-	pipe := r.cfg.Redis.Pipeline()
-	lists := make(map[string]*redis.StringSliceCmd)
-	for h := range hosts {
-		for _, key := range lookups(h) {
-			if lists[key] == nil {
-				lists[key] = pipe.LRange(ctx, frontendPrefix+key, 0, -1)
-			}
+	got := reading{lists: make(map[string][]string), settings: make(map[string]map[string]string), dead: make(map[string][]int)}
+	keys, dead := make(map[string]struct{}), make([]string, 0, len(hosts))
+	likely := r.table.likely(hosts)
+	for h, n := range likely {
+		for _, key := range lookups(h)[:n] {
+			keys[key] = struct{}{}
+		}
+		dead = append(dead, h)
+	}
+	if err := r.ask(ctx, got, keys, dead); err != nil {
+		return reading{}, err
+	}
+	rest := make(map[string]struct{})
+	for h, n := range likely {
+		all := lookups(h)
+		if n == len(all) || slices.ContainsFunc(all[:n], func(key string) bool { return len(got.lists[key]) > 0 }) {
+			continue
+		}
+		for _, key := range all[n:] {
+			rest[key] = struct{}{}
 		}
 	}
+	if len(rest) == 0 {
+		return got, nil
+	}
+	return got, r.ask(ctx, got, rest, nil)
+}
+
+// ask is one pipeline. LRANGE goes before SMEMBERS: an edit in between then
+// pairs an old list with an emptied set, never a new list with old indexes. It is
+// no MULTI since a cluster may keep the keys in different slots.
+func (r *reader) ask(ctx context.Context, got reading, keys map[string]struct{}, hosts []string) error {
+	pipe := r.cfg.Redis.Pipeline()
+	lists := make(map[string]*redis.StringSliceCmd, len(keys))
+	hashes := make(map[string]*redis.MapStringStringCmd, len(keys))
+	for key := range keys {
+		lists[key] = pipe.LRange(ctx, frontendPrefix+key, 0, -1)
+		hashes[key] = pipe.HGetAll(ctx, settingsPrefix+key)
+	}
 	dead := make(map[string]*redis.StringSliceCmd, len(hosts))
-	for h := range hosts {
+	for _, h := range hosts {
 		dead[h] = pipe.SMembers(ctx, deadPrefix+h)
 	}
 	// Exec's own error is the first of the commands', so each is looked at.
 	_, _ = pipe.Exec(ctx)
 
-	got := reading{make(map[string][]string, len(lists)), make(map[string][]int, len(dead))}
 	for key, cmd := range lists {
 		list, err := cmd.Result()
 		if wrongType(err) {
@@ -148,14 +182,23 @@ func (r *reader) fetch(ctx context.Context, hosts map[string]struct{}) (reading,
 			continue
 		}
 		if err != nil {
-			return reading{}, fmt.Errorf("read %s%s: %w", frontendPrefix, key, err)
+			return fmt.Errorf("read %s%s: %w", frontendPrefix, key, err)
 		}
 		got.lists[key] = list
+	}
+	for key, cmd := range hashes {
+		hash, err := cmd.Result()
+		if refused(err) {
+			hash = map[string]string{err.Error(): ""} // reported once, as a wrong setting is
+		} else if err != nil {
+			return fmt.Errorf("read %s%s: %w", settingsPrefix, key, err)
+		}
+		got.settings[key] = hash
 	}
 	for h, cmd := range dead {
 		members, err := cmd.Result()
 		if err != nil && !wrongType(err) {
-			return reading{}, fmt.Errorf("read %s%s: %w", deadPrefix, h, err)
+			return fmt.Errorf("read %s%s: %w", deadPrefix, h, err)
 		}
 		var indexes []int
 		for _, m := range members {
@@ -165,7 +208,14 @@ func (r *reader) fetch(ctx context.Context, hosts map[string]struct{}) (reading,
 		}
 		got.dead[h] = indexes
 	}
-	return got, nil
+	return nil
+}
+
+// refused tells what Redis will not say of one key from a Redis that cannot answer: a
+// user who may read the lists may not be allowed to read settings.
+func refused(err error) bool {
+	var reply redis.Error
+	return wrongType(err) || errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "NOPERM")
 }
 
 // wrongType tells a key of the wrong type, someone's mistake in one key, from a
@@ -198,12 +248,12 @@ func (r *reader) opened(b *batch) {
 			break
 		}
 	}
-	r.bg.start(func() { r.probe(hosts) })
+	r.bg.keep(func() { r.probe(hosts) })
 }
 
 func (r *reader) probe(hosts map[string]struct{}) {
 	for r.cfg.Clock.Sleep(r.ctx, probeEvery) == nil {
-		if r.read(hosts) != nil {
+		if r.read(r.ctx, hosts) != nil {
 			continue
 		}
 		r.mu.Lock()

@@ -11,21 +11,22 @@ type stats struct {
 	inFlight int
 	total    uint64 // begun, those in flight included
 	errors   uint64 // every failure below
-	byKind   map[failure]uint64
+	byKind   map[mishap]uint64
 	last     time.Time // when the last one began
 	latency  latencies
+	all      histogram
 }
 
-// failure says how a backend failed a request; empty is not at all.
-type failure string
+// mishap says how a backend failed a request; empty is not at all.
+type mishap string
 
 const (
-	failDial    failure = "dial"    // could not connect; nothing was sent
-	failTimeout failure = "timeout" // no response header in time
-	failCut     failure = "cut"     // the connection broke before the response was complete
-	failStatus  failure = "5xx"     // it answered with a 5xx status
-	failEmpty   failure = "empty"   // a frontend had no backend to send to
-	failNone    failure = ""
+	failDial    mishap = "dial"    // could not connect; nothing was sent
+	failTimeout mishap = "timeout" // no response header in time
+	failCut     mishap = "cut"     // the connection broke before the response was complete
+	failStatus  mishap = "5xx"     // it answered with a 5xx status
+	failEmpty   mishap = "empty"   // a frontend had no backend to send to
+	failNone    mishap = ""
 )
 
 func (s *stats) begin(now time.Time) {
@@ -36,17 +37,18 @@ func (s *stats) begin(now time.Time) {
 
 // end records a request's outcome. wait is the time to the response header, zero
 // when none came.
-func (s *stats) end(now time.Time, f failure, wait time.Duration) {
+func (s *stats) end(now time.Time, f mishap, wait time.Duration) {
 	s.inFlight--
 	if wait > 0 {
 		s.latency.record(now, wait)
+		s.all.record(wait)
 	}
 	if f == failNone {
 		return
 	}
 	s.errors++
 	if s.byKind == nil {
-		s.byKind = make(map[failure]uint64)
+		s.byKind = make(map[mishap]uint64)
 	}
 	s.byKind[f]++
 }

@@ -235,19 +235,20 @@ func TestBackendsAndFrontendsLongGoneAreForgotten(t *testing.T) {
 
 func TestAStopDoesNotWaitForAHungRedis(t *testing.T) {
 	s := startRedis(t)
-	r := startRouter(t, s)
+	r := startRouter(t, s, impatient)
 	s.list("app", refusing(t), named(t, "a").URL)
 	r.wants("app", 200, "a")
 	s.hang()
 	r.wants("app", 200, "a")
-	began := now()
+	defer s.resume()
 	r.stop()
-	if err := <-r.stopped; err != nil {
-		t.Error(err)
+	select {
+	case err := <-r.stopped:
+		r.stopped <- nil
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the stop waits for Redis")
 	}
-	r.stopped <- nil
-	if took := now().Sub(began); took > 2*time.Second {
-		t.Errorf("the stop took %v", took)
-	}
-	s.resume()
 }

@@ -3,20 +3,22 @@ package router
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // What pick can answer instead of a backend.
 var (
 	errUnknownHost = errors.New("no such host in the routing table")
-	errRedisAway   = errors.New("redis is away and the host was never asked for before")
+	errRedisAway   = errors.New("redis is away and the host was never requested before")
 	errNoBackend   = errors.New("the host's list holds no usable backend")
 	errAllTried    = errors.New("every backend was tried")
 )
 
-// forgetAfter is how long a backend or frontend that is listed no more is kept
+// forgetAfter is the time a backend or frontend that is no longer listed is kept
 // for the admin server.
 const forgetAfter = 10 * time.Minute
 
@@ -25,9 +27,13 @@ const forgetAfter = 10 * time.Minute
 // it, and everything done under it takes microseconds; that is what makes "not
 // listed and none in flight" a fact and not an observation of two moments.
 type table struct {
-	cfg *Config
+	cfg      *Config
+	readings atomic.Uint64    // how many have begun
+	readAt   atomic.Int64     // when the last one came, in Unix nanoseconds
+	check    func(key string) // starts the health checks of a frontend
 
 	mu        sync.Mutex
+	state     uint64               // grows with every change that is worth saving
 	frontends map[string]*frontend // by key, without "frontend:"
 	backends  map[string]*backend  // by URL as listed
 	dead      map[string]deadSet   // by host asked for, empty ones left out
@@ -39,8 +45,12 @@ type table struct {
 type frontend struct {
 	key    string
 	exists bool
-	list   []string // the whole list, identifier first
-	peers  []*peer  // the usable backends, each once
+	list   []string          // the whole list, identifier first
+	peers  []*peer           // the usable backends, each once
+	hash   map[string]string // its settings in Redis
+	want   *settings         // the same, checked
+	checks bool              // something checks its backends
+	began  uint64            // the reading that it is of
 	readAt time.Time
 	goneAt time.Time
 	stats  stats
@@ -56,18 +66,22 @@ func newTable(cfg *Config) *table {
 	}
 }
 
-// reading is what one pipeline brought back.
+// reading holds the answers of one pipeline.
 type reading struct {
-	lists map[string][]string // by key; empty when there is no such list
-	dead  map[string][]int    // by host
+	began    uint64                       // its place in the order in which readings began
+	lists    map[string][]string          // by key; empty when there is no such list
+	settings map[string]map[string]string // by key
+	dead     map[string][]int             // by host
 }
 
-// apply makes the table what Redis said. Readings come in the order in which
-// they were made: the reader has only one under way.
+// apply makes the table what Redis said. Of two readings of a list that were under
+// way at one time the one that began last counts: it was read after all that the
+// other was read for arrived.
 func (t *table) apply(r reading) {
 	now := t.cfg.Clock.Now()
 	var left []*backend
-	var bad []error
+	var bad, wrong []error
+	var check []string
 
 	t.mu.Lock()
 	for key, list := range r.lists {
@@ -76,10 +90,30 @@ func (t *table) apply(r reading) {
 			if len(list) == 0 {
 				continue // hosts nobody registered leave no trace
 			}
-			f = &frontend{key: key}
+			f = &frontend{key: key, want: &settings{}}
 			t.frontends[key] = f
 		}
-		f.readAt = now
+		if r.began < f.began {
+			continue
+		}
+		if now.Sub(f.readAt) > savedFor/24 {
+			t.state++ // it is known to be good for longer
+		}
+		f.readAt, f.began = now, r.began
+		if hash := r.settings[key]; !maps.Equal(hash, f.hash) {
+			want, errs := parseSettings(hash)
+			for name, err := range errs {
+				if said, ok := f.hash[name]; !ok || said != hash[name] {
+					wrong = append(wrong, fmt.Errorf("%s%s: %w", settingsPrefix, key, err))
+				}
+			}
+			f.hash, f.want = hash, &want
+			t.state++
+		}
+		if f.want.health.path != "" && len(list) > 0 && !f.checks {
+			f.checks = true
+			check = append(check, key)
+		}
 		if f.exists == (len(list) > 0) && slices.Equal(f.list, list) {
 			continue
 		}
@@ -87,6 +121,7 @@ func (t *table) apply(r reading) {
 			f.goneAt = now
 		}
 		f.list = list
+		t.state++
 		before := f.peers
 		f.peers, bad = t.peersLocked(list, bad)
 		for _, p := range before {
@@ -100,10 +135,12 @@ func (t *table) apply(r reading) {
 		}
 	}
 	for host, indexes := range r.dead {
-		if len(indexes) == 0 {
+		switch {
+		case r.began < t.dead[host].began:
+		case len(indexes) == 0:
 			delete(t.dead, host)
-		} else {
-			t.dead[host] = deadSet{indexes, now}
+		default:
+			t.dead[host] = deadSet{indexes, now, r.began}
 		}
 	}
 	t.mu.Unlock()
@@ -112,7 +149,13 @@ func (t *table) apply(r reading) {
 		b.closeIdle()
 	}
 	for _, err := range bad {
-		t.cfg.Log.Warn("a list holds something that is not a backend; it is left out", "error", err)
+		t.cfg.Log.Warn("a list holds something that is not a backend; it is ignored", "error", err)
+	}
+	for _, err := range wrong {
+		t.cfg.Log.Warn("a setting is wrong and has no effect", "error", err)
+	}
+	for _, key := range check {
+		t.check(key)
 	}
 }
 
@@ -170,14 +213,13 @@ func (t *table) pick(x *exchange, away bool) error {
 		return errUnknownHost
 	}
 	untried := func(p *peer) bool { return !slices.Contains(x.tried, p.url) }
-	var best *peer
-	if dead := t.deadLocked(x.host, f, now); len(dead) == 0 {
-		best = pickPeer(f.peers, untried)
-	} else {
-		best = pickPeer(f.peers, func(p *peer) bool { return untried(p) && !slices.Contains(dead, p.url) })
-		if best == nil {
-			best = pickPeer(f.peers, untried) // all dead: better a dead one than none
-		}
+	dead := t.deadLocked(x.host, f, now)
+	fine := func(p *peer) bool {
+		return untried(p) && !slices.Contains(dead, p.url) && !p.backend.onTrial()
+	}
+	best := pickPeer(f.peers, x.home(f.peers, fine), fine)
+	if best == nil {
+		best = pickPeer(f.peers, nil, untried) // all dead: better a dead one than none
 	}
 	if best == nil {
 		if len(x.tried) > 0 {
@@ -200,13 +242,46 @@ func (t *table) findLocked(keys []string) *frontend {
 	return nil
 }
 
+// settings returns those of the first of keys that has a list.
+func (t *table) settings(keys []string) *settings {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.findLocked(keys); f != nil {
+		return f.want
+	}
+	return &settings{}
+}
+
+// has reports whether key itself has a list.
+func (t *table) has(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.frontends[key]
+	return f != nil && f.exists
+}
+
+// likely says how many of each host's lookups are worth reading: up to the one that
+// has the list, if that is known.
+func (t *table) likely(hosts map[string]struct{}) map[string]int {
+	out := make(map[string]int, len(hosts))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for h := range hosts {
+		keys := lookups(h)
+		out[h] = len(keys)
+		if f := t.findLocked(keys); f != nil {
+			out[h] = slices.Index(keys, f.key) + 1
+		}
+	}
+	return out
+}
+
 // release ends x's attempt on its backend.
-func (t *table) release(x *exchange, fail failure) {
+func (t *table) release(x *exchange, fail mishap) {
 	now := t.cfg.Clock.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	x.backend.stats.end(now, fail, x.wait)
-	x.tried = append(x.tried, x.backend.url)
 	x.backend = nil
 }
 
@@ -230,6 +305,18 @@ func (t *table) known() []string {
 	keys := make([]string, 0, len(t.frontends))
 	for key := range t.frontends {
 		keys = append(keys, key)
+	}
+	return keys
+}
+
+// listing returns the keys of the lists that hold one of urls, as last read.
+func (t *table) listing(urls []string) (keys []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, f := range t.frontends {
+		if slices.ContainsFunc(f.peers, func(p *peer) bool { return slices.Contains(urls, p.url) }) {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }

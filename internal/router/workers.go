@@ -1,13 +1,21 @@
 package router
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mepc/mepc-run/internal/failure"
+)
 
 // workers are the goroutines beside requests: the probe, the writing of marks,
 // the listeners. None starts once close has been called, and close waits for all.
 type workers struct {
+	cfg    *Config
+	life   context.Context
 	mu     sync.Mutex
 	closed bool
-	wg     sync.WaitGroup
+	crew   failure.Crew
 }
 
 // start runs f in a goroutine and reports whether it did.
@@ -17,13 +25,26 @@ func (w *workers) start(f func()) bool {
 	if w.closed {
 		return false
 	}
-	w.wg.Go(f)
+	w.crew.Go(f, w.bug)
 	return true
 }
+
+// keep is start for what goes on as long as the router: a panic in it is logged, and it
+// begins again.
+func (w *workers) keep(f func()) {
+	w.start(func() {
+		failure.Lasting(f, func(err error) bool {
+			w.bug(err)
+			return w.cfg.Clock.Sleep(w.life, time.Second) == nil
+		})
+	})
+}
+
+func (w *workers) bug(err error) { failure.BugTo(w.cfg.Log)(err) }
 
 func (w *workers) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	w.wg.Wait()
+	w.crew.Wait()
 }

@@ -29,6 +29,7 @@ func (vm *VM) checkFunction(L *lua.LState, n int) *lua.LFunction {
 }
 
 func (vm *VM) checkNumber(L *lua.LState, n int) lua.LNumber {
+	vm.chargeBytes(threadOf(L), textLen(L.Get(n)))
 	f, ok := toNumber(L.Get(n))
 	if !ok {
 		vm.typeError(L, n, "number")
@@ -83,6 +84,12 @@ func plainString(v lua.LValue) string {
 		return FormatNumber(v)
 	}
 	return ""
+}
+
+// textLen returns the length of a string, and 0 for anything else.
+func textLen(v lua.LValue) int {
+	s, _ := v.(lua.LString)
+	return len(s)
 }
 
 func isStringOrNumber(v lua.LValue) bool {

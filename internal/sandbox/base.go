@@ -50,16 +50,18 @@ func (vm *VM) assert(L *lua.LState) int {
 	if lua.LVAsBool(vm.checkAny(L, 1)) {
 		return L.GetTop()
 	}
-	vm.Errorf(L, "%s", vm.optString(L, 2, "assertion failed!"))
+	vm.errorf(L, "%s", vm.optString(L, 2, "assertion failed!"))
 	return 0
 }
 
 func (vm *VM) error(L *lua.LState) int {
 	v, level := L.Get(1), vm.optInt(L, 2, 1)
 	if isStringOrNumber(v) && level > 0 {
+		vm.takeIn(threadOf(L), textLen(v))
+		vm.chargeBytes(threadOf(L), textLen(v))
 		v = lua.LString(levelPosition(L, level) + plainString(v))
 	}
-	vm.Raise(L, v)
+	vm.raise(L, v)
 	return 0
 }
 
@@ -110,7 +112,7 @@ func (vm *VM) setMetatable(L *lua.LState) int {
 		vm.argError(L, 2, "nil or table expected")
 	}
 	if old, ok := t.Metatable.(*lua.LTable); ok && old.RawGetString("__metatable") != lua.LNil {
-		vm.Errorf(L, "cannot change a protected metatable")
+		vm.errorf(L, "cannot change a protected metatable")
 	}
 	t.Metatable = mt
 	L.Push(t)
@@ -118,6 +120,7 @@ func (vm *VM) setMetatable(L *lua.LState) int {
 }
 
 func (vm *VM) next(L *lua.LState) int {
+	vm.chargeBytes(threadOf(L), textLen(L.Get(2)))
 	t := readable(vm.checkTable(L, 1))
 	k, v := t.Next(L.Get(2))
 	L.Push(k)
@@ -157,7 +160,7 @@ func (vm *VM) load(L *lua.LState) int {
 				break
 			}
 			if !isStringOrNumber(piece) {
-				vm.Errorf(L, "reader function must return a string")
+				vm.errorf(L, "reader function must return a string")
 			}
 			b.WriteString(plainString(piece))
 			if b.Len() > vm.lim.SourceBytes {
@@ -188,7 +191,7 @@ func (vm *VM) compileChunk(L *lua.LState, src, name string) int {
 	return 1
 }
 
-// chunkID is how C Lua shows a chunk's name in positions.
+// chunkID returns a chunk's name as C Lua shows it in positions.
 func chunkID(name string) string {
 	const size = 60
 	if name == "" {
@@ -218,15 +221,13 @@ func chunkID(name string) string {
 }
 
 func (vm *VM) print(L *lua.LState) int {
-	var b strings.Builder
+	b := vm.builder(L)
 	for i := 1; i <= L.GetTop(); i++ {
 		if i > 1 {
 			b.WriteByte('\t')
 		}
-		b.WriteString(vm.ToString(L, L.Get(i)))
+		b.WriteString(vm.text(L, L.Get(i)))
 	}
-	vm.checkLength(L, b.Len())
-	vm.chargeBytes(threadOf(L), b.Len())
 	if vm.opts.Print != nil {
 		vm.opts.Print(b.String())
 	}
@@ -234,23 +235,27 @@ func (vm *VM) print(L *lua.LState) int {
 }
 
 func (vm *VM) rawEqual(L *lua.LState) int {
-	L.Push(lua.LBool(L.RawEqual(vm.checkAny(L, 1), vm.checkAny(L, 2))))
+	a, b := vm.checkAny(L, 1), vm.checkAny(L, 2)
+	vm.chargeBytes(threadOf(L), min(textLen(a), textLen(b)))
+	L.Push(lua.LBool(L.RawEqual(a, b)))
 	return 1
 }
 
 func (vm *VM) rawGet(L *lua.LState) int {
+	vm.chargeBytes(threadOf(L), textLen(L.Get(2)))
 	L.Push(readable(vm.checkTable(L, 1)).RawGet(vm.checkAny(L, 2)))
 	return 1
 }
 
 func (vm *VM) rawSet(L *lua.LState) int {
+	vm.chargeBytes(threadOf(L), textLen(L.Get(2)))
 	t := vm.writable(L, 1)
 	k, v := vm.checkAny(L, 2), vm.checkAny(L, 3)
 	if n, ok := k.(lua.LNumber); ok && math.IsNaN(float64(n)) {
-		vm.Raise(L, lua.LString("table index is NaN"))
+		vm.raise(L, lua.LString("table index is NaN"))
 	}
 	if k == lua.LNil {
-		vm.Raise(L, lua.LString("table index is nil"))
+		vm.raise(L, lua.LString("table index is nil"))
 	}
 	t.RawSet(k, v)
 	L.Push(t)
@@ -277,6 +282,7 @@ func (vm *VM) selectArgs(L *lua.LState) int {
 
 func (vm *VM) toNumber(L *lua.LState) int {
 	base := vm.optInt(L, 2, 10)
+	vm.chargeBytes(threadOf(L), textLen(L.Get(1)))
 	if base == 10 {
 		if n, ok := toNumber(vm.checkAny(L, 1)); ok {
 			L.Push(n)
@@ -296,8 +302,8 @@ func (vm *VM) toNumber(L *lua.LState) int {
 	return 1
 }
 
-// ToString converts v as tostring does; it may call a __tostring metamethod.
-func (vm *VM) ToString(L *lua.LState, v lua.LValue) string {
+// text converts v as tostring does; it may call a __tostring metamethod.
+func (vm *VM) text(L *lua.LState, v lua.LValue) string {
 	if m, ok := vm.metaOf(v, "__tostring").(*lua.LFunction); ok {
 		L.Push(m)
 		L.Push(v)
@@ -305,7 +311,7 @@ func (vm *VM) ToString(L *lua.LState, v lua.LValue) string {
 		r := L.Get(-1)
 		L.Pop(1)
 		if !isStringOrNumber(r) {
-			vm.Errorf(L, "'tostring' must return a string to 'print'")
+			vm.errorf(L, "'tostring' must return a string to 'print'")
 		}
 		return plainString(r)
 	}
@@ -323,7 +329,7 @@ func (vm *VM) toString(L *lua.LState) int {
 		L.Call(1, 1)
 		return 1
 	}
-	L.Push(lua.LString(vm.ToString(L, v)))
+	L.Push(lua.LString(vm.text(L, v)))
 	return 1
 }
 
@@ -344,7 +350,7 @@ func (vm *VM) unpack(L *lua.LState) int {
 	}
 	n := j - i + 1
 	if n <= 0 || n > maxResults {
-		vm.Errorf(L, "too many results to unpack")
+		vm.errorf(L, "too many results to unpack")
 	}
 	for ; i <= j; i++ {
 		L.Push(t.RawGet(lua.LNumber(i)))
@@ -374,7 +380,7 @@ func (vm *VM) traceback(L *lua.LState) int {
 		b.WriteString(plainString(message) + "\n")
 	}
 	b.WriteString("stack traceback:")
-	frames := vm.Frames(L)
+	frames := vm.stack(L)
 	if skip := vm.optInt(L, 2, 1) - 1; skip > 0 {
 		frames = frames[min(skip, len(frames)):]
 	}

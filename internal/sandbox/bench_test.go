@@ -49,9 +49,9 @@ func BenchmarkScripts(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
-			err = vm.Do(context.Background(), func(L *lua.LState) error {
+			err = vm.Do(context.Background(), func(e Entry) error {
 				for b.Loop() {
-					if _, err := vm.Call(L, vm.Load(p)); err != nil {
+					if _, err := e.Call(vm.Load(p)); err != nil {
 						return err
 					}
 				}
@@ -94,9 +94,9 @@ func BenchmarkCompile(b *testing.B) {
 func BenchmarkWhere(b *testing.B) {
 	vm := New(Options{})
 	defer vm.Close()
-	vm.SetGlobal("host", vm.State().NewFunction(func(L *lua.LState) int {
+	vm.SetGlobal("host", vm.NewFunction(func(e Entry) int {
 		for b.Loop() {
-			vm.Where(L, 0)
+			e.Where(0)
 		}
 		return 0
 	}))

@@ -5,10 +5,8 @@ import lua "github.com/yuin/gopher-lua"
 // The VM's own pcall lets closures lose what their frames wrote, so a protected
 // call here runs on a thread of its own and leaves the caller's frames alone.
 
-// Call calls fn from a host function. Its error is a *RaisedError, or one that
-// is not Catchable, which the host function should pass to Throw; should it go
-// on all the same, the script stops at its next instruction.
-func (vm *VM) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LValue, error) {
+// call is Entry.Call.
+func (vm *VM) call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LValue, error) {
 	parent := threadOf(L)
 	if !vm.callable(fn) {
 		return nil, vm.raised(L, lua.LString("attempt to call a "+fn.Type().String()+" value"))
@@ -22,7 +20,7 @@ func (vm *VM) Call(L *lua.LState, fn lua.LValue, args ...lua.LValue) ([]lua.LVal
 	parent.task.depth--
 	if err != nil {
 		if r, ok := err.(*RaisedError); ok {
-			vm.fillMessage(parent, r)
+			err = vm.fillMessage(parent, r)
 		}
 		vm.dropThread(ts, true)
 		return nil, err

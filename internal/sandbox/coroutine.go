@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"weak"
 
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -18,7 +19,6 @@ import (
 // unreachable the coroutine is unwound, at the next coroutine operation.
 
 type coroutine struct {
-	vm     *VM
 	fn     lua.LValue
 	status coStatus
 	handle weak.Pointer[lua.LState]
@@ -46,7 +46,7 @@ const (
 	coDead      coStatus = "dead"
 )
 
-// handleContext is how a handle, which is an LState, leads to its coroutine.
+// handleContext leads from a handle, which is an LState, to its coroutine.
 type handleContext struct {
 	context.Context
 	co *coroutine
@@ -57,9 +57,9 @@ type killedError struct{}
 
 func (*killedError) Error() string { return "the coroutine was never resumed again" }
 
-func (vm *VM) newCoroutine(fn lua.LValue) *lua.LState {
-	vm.reapCoroutines()
-	co := &coroutine{vm: vm, fn: fn, status: coSuspended}
+func (vm *VM) newCoroutine(l *life, fn lua.LValue) *lua.LState {
+	l.reapCoroutines()
+	co := &coroutine{fn: fn, status: coSuspended}
 	handle := &lua.LState{G: vm.root.G, Env: vm.env}
 	handle.SetContext(&handleContext{context.Background(), co})
 	co.handle = weak.Make(handle)
@@ -81,8 +81,8 @@ func coroutineOf(v lua.LValue) *coroutine {
 // cannot be caught unwinds the resumer too.
 func (vm *VM) resume(L *lua.LState, handle *lua.LState, args []lua.LValue) ([]lua.LValue, error) {
 	from := threadOf(L)
-	vm.reapCoroutines()
-	co := coroutineOf(handle)
+	from.life.reapCoroutines()
+	co, l := coroutineOf(handle), from.life
 	if co.status != coSuspended {
 		return nil, &RaisedError{Value: lua.LString("cannot resume " + string(co.status) + " coroutine")}
 	}
@@ -92,7 +92,7 @@ func (vm *VM) resume(L *lua.LState, handle *lua.LState, args []lua.LValue) ([]lu
 	}
 	first := co.next == nil
 	if first {
-		if len(vm.suspended) >= vm.lim.Coroutines {
+		if len(l.suspended) >= vm.lim.Coroutines {
 			vm.stop(from, &LimitError{
 				Limit: limitCoroutines, Max: int64(vm.lim.Coroutines),
 				Hint: "coroutines are started and never resumed to their end",
@@ -101,7 +101,7 @@ func (vm *VM) resume(L *lua.LState, handle *lua.LState, args []lua.LValue) ([]lu
 		co.ts = vm.newThread(from, t)
 		co.ts.co, co.innermost = co, co.ts
 		co.next, co.halt = iter.Pull(co.run)
-		runtime.AddCleanup(handle, vm.abandon, co)
+		runtime.AddCleanup(handle, l.unreachable, co)
 	}
 	co.ts.parent = from
 	co.retask(t)
@@ -112,7 +112,7 @@ func (vm *VM) resume(L *lua.LState, handle *lua.LState, args []lua.LValue) ([]lu
 		from.co.status = coNormal
 	}
 	co.status = coRunning
-	delete(vm.suspended, co)
+	delete(l.suspended, co)
 	_, alive := co.next()
 	if from.co != nil {
 		from.co.status = coRunning
@@ -124,7 +124,7 @@ func (vm *VM) resume(L *lua.LState, handle *lua.LState, args []lua.LValue) ([]lu
 	if alive {
 		co.status = coSuspended
 		co.ts.parent = nil
-		vm.suspended[co] = struct{}{}
+		l.suspended[co] = struct{}{}
 		return values, nil
 	}
 	co.status = coDead
@@ -166,34 +166,34 @@ func (co *coroutine) run(yield func(struct{}) bool) {
 // resumes it now.
 func (co *coroutine) retask(t *task) {
 	for ts := co.innermost; ts != co.ts; ts = ts.parent {
-		ts.task = t
+		ts.task, ts.life = t, t.life
 	}
-	co.ts.task = t
+	co.ts.task, co.ts.life = t, t.life
 }
 
 // kill unwinds a suspended coroutine.
-func (co *coroutine) kill() {
+func (l *life) kill(co *coroutine) {
 	if co.status == coSuspended && co.next != nil {
 		co.status = coDead
 		co.halt()
 	}
-	delete(co.vm.suspended, co)
+	delete(l.suspended, co)
 }
 
-// abandon is called by the garbage collector when a handle is unreachable.
-func (vm *VM) abandon(co *coroutine) {
-	vm.reapMu.Lock()
-	vm.reap = append(vm.reap, co)
-	vm.reapMu.Unlock()
+// unreachable is called by the garbage collector when a handle is.
+func (l *life) unreachable(co *coroutine) {
+	l.reapMu.Lock()
+	l.reap = append(l.reap, co)
+	l.reapMu.Unlock()
 }
 
-func (vm *VM) reapCoroutines() {
-	vm.reapMu.Lock()
-	list := vm.reap
-	vm.reap = nil
-	vm.reapMu.Unlock()
+func (l *life) reapCoroutines() {
+	l.reapMu.Lock()
+	list := l.reap
+	l.reap = nil
+	l.reapMu.Unlock()
 	for _, co := range list {
-		co.kill()
+		l.kill(co)
 	}
 }
 
@@ -202,7 +202,7 @@ func (vm *VM) coCreate(L *lua.LState) int {
 	if !ok || fn.IsG {
 		vm.argError(L, 1, "Lua function expected")
 	}
-	L.Push(vm.newCoroutine(fn))
+	L.Push(vm.newCoroutine(threadOf(L).life, fn))
 	return 1
 }
 
@@ -215,7 +215,7 @@ func (vm *VM) coWrap(L *lua.LState) int {
 			r := err.(*RaisedError)
 			if s, ok := r.Value.(lua.LString); ok { // as C Lua does
 				r.Value = lua.LString(levelPosition(L, 1)) + s
-				r.Message = string(r.Value.(lua.LString))
+				r.Message = show.Text(string(r.Value.(lua.LString)), maxMessage)
 			}
 			if r.Frames == nil {
 				r.Frames, r.Branch = vm.frames(L)
@@ -244,7 +244,7 @@ func (vm *VM) coResume(L *lua.LState) int {
 func (vm *VM) coYield(L *lua.LState) int {
 	co := threadOf(L).co
 	if co == nil {
-		vm.Errorf(L, "attempt to yield across metamethod/C-call boundary")
+		vm.errorf(L, "attempt to yield across metamethod/C-call boundary")
 	}
 	co.transfer, co.innermost = arguments(L, 1), threadOf(L)
 	if !co.yield(struct{}{}) {

@@ -12,9 +12,12 @@ import (
 type Cover struct {
 	programs []*Program
 	counts   map[*lua.FunctionProto][]uint32 // by instruction
+
+	last *lua.FunctionProto // most instructions are of the function of the one before
+	of   []uint32           // its counts
 }
 
-// Covered is what was executed of one program.
+// Covered records what was executed of one program.
 type Covered struct {
 	*Program
 	Lines map[int]int // how often, by line; a line without code is not in it
@@ -55,8 +58,11 @@ func (c *Cover) step(L *lua.LState) {
 	if !f.ok() || !f.isLua() {
 		return
 	}
-	if counts, pc := c.counts[f.fn().Proto], f.pc(); pc >= 0 && pc < len(counts) {
-		counts[pc]++
+	if proto := f.fn().Proto; proto != c.last {
+		c.last, c.of = proto, c.counts[proto]
+	}
+	if pc := f.pc(); pc >= 0 && pc < len(c.of) {
+		c.of[pc]++
 	}
 }
 

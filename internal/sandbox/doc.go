@@ -4,7 +4,7 @@
 //
 // Start with Compile and New, then VM.Run. A host adds functions with
 // VM.SetGlobal and, inside them, uses the methods that take a *lua.LState:
-// Block around anything that waits, Raise and Throw for errors, Call for
+// block around anything that waits, Raise and Throw for errors, Call for
 // callbacks, Parallel for branches, Where for the script's position.
 //
 // # What holds

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/agext/levenshtein"
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -59,7 +60,7 @@ func (vm *VM) library(name string, list entries) *lua.LTable {
 	return t
 }
 
-// keyFrozen is where a frozen table's metatable keeps the table it shows. No
+// keyFrozen is the key under which a frozen table's metatable keeps the table it shows. No
 // script can spell it, nor get hold of the metatable.
 const keyFrozen = "\x00frozen"
 
@@ -98,7 +99,7 @@ func readable(t *lua.LTable) *lua.LTable {
 }
 
 func (vm *VM) readOnly(L *lua.LState) int {
-	vm.Errorf(L, "attempt to change field '%s' of a read-only table", vm.ToString(L, L.Get(2)))
+	vm.errorf(L, "attempt to change field '%s' of a read-only table", vm.shortText(L, L.Get(2)))
 	return 0
 }
 
@@ -106,32 +107,51 @@ func (vm *VM) readOnly(L *lua.LState) int {
 func (vm *VM) writable(L *lua.LState, n int) *lua.LTable {
 	t := vm.checkTable(L, n)
 	if frozenOf(t) != nil {
-		vm.Errorf(L, "attempt to change a read-only table")
+		vm.errorf(L, "attempt to change a read-only table")
 	}
 	return t
 }
 
 func (vm *VM) undefinedGlobal(L *lua.LState) int {
-	name := vm.ToString(L, L.Get(2))
-	vm.Errorf(L, "global '%s' is not defined%s", name, vm.didYouMean(name))
+	name := vm.shortText(L, L.Get(2))
+	vm.charge(threadOf(L), 500+50*len(name)) // it is compared with all of them
+	if vm.opts.Absent != nil {
+		if instead := vm.opts.Absent(name); instead != "" {
+			vm.errorf(L, "there is no %s here: %s", name, instead)
+		}
+	}
+	vm.errorf(L, "global '%s' is not defined%s", name, vm.didYouMean(name))
 	return 0
 }
 
 func (vm *VM) assignGlobal(L *lua.LState) int {
-	name := vm.ToString(L, L.Get(2))
+	name := vm.shortText(L, L.Get(2))
 	switch {
 	case vm.public.RawGetString(name) != lua.LNil:
-		vm.Errorf(L, "global '%s' is part of the environment and cannot be assigned; choose another name and make it local", name)
+		vm.errorf(L, "global '%s' is part of the environment and cannot be assigned; choose another name and make it local", name)
 	case L.Get(3).Type() == lua.LTFunction:
-		vm.Errorf(L, "global '%s' is not defined; write local function %s(...)", name, name)
+		vm.errorf(L, "global '%s' is not defined; write local function %s(...)", name, name)
 	default:
-		vm.Errorf(L, "global '%s' is not defined; write local %s = ...", name, name)
+		vm.errorf(L, "global '%s' is not defined; write local %s = ...", name, name)
 	}
 	return 0
 }
 
+// shortText is a name for a message.
+func (vm *VM) shortText(L *lua.LState, v lua.LValue) string {
+	vm.chargeBytes(threadOf(L), textLen(v))
+	return show.Text(vm.text(L, v), maxName)
+}
+
+// maxName limits how much of a name a message shows, and how long one may be to be
+// compared with others.
+const maxName = 100
+
 // didYouMean returns "; did you mean 'x'?" for the closest global, or "".
 func (vm *VM) didYouMean(name string) string {
+	if len(name) > maxName {
+		return ""
+	}
 	best, distance := "", max(1, len(name)/3)+1
 	for _, g := range vm.Globals() {
 		if d := levenshtein.Distance(name, g, nil); d < distance {

@@ -32,15 +32,18 @@ type SyntaxError struct {
 	Line, Col int    // Col is 0 where it is not known
 	Near      string // the offending token, "<eof>" at the end
 	Message   string
+	Hint      string // how Lua says it, for what other languages say; may be empty
 }
 
 // Error returns "file:line: message near 'token'".
-func (e *SyntaxError) Error() string {
-	s := fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Message)
-	if e.Near != "" {
-		s += " near '" + e.Near + "'"
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.What()) }
+
+// What returns "message near 'token'".
+func (e *SyntaxError) What() string {
+	if e.Near == "" {
+		return e.Message
 	}
-	return s
+	return e.Message + " near '" + e.Near + "'"
 }
 
 // RaisedError is an error that a script or a host function raised and that

@@ -10,7 +10,7 @@ import (
 // strFormat is string.format, with C's printf for the numbers.
 func (vm *VM) strFormat(L *lua.LState) int {
 	f := vm.checkString(L, 1)
-	var b strings.Builder
+	b := vm.builder(L)
 	arg := 1
 	for i := 0; i < len(f); i++ {
 		if f[i] != '%' {
@@ -39,7 +39,7 @@ func (vm *VM) strFormat(L *lua.LState) int {
 		case 'e', 'E', 'f', 'g', 'G':
 			b.WriteString(d.float(float64(vm.checkNumber(L, arg))))
 		case 'q':
-			quote(&b, vm.checkString(L, arg))
+			quote(b, vm.checkString(L, arg))
 		case 's':
 			s := vm.checkString(L, arg)
 			if d.precision < 0 && len(s) >= 100 {
@@ -57,11 +57,9 @@ func (vm *VM) strFormat(L *lua.LState) int {
 			if d.verb != 0 {
 				verb = string([]byte{d.verb})
 			}
-			vm.Errorf(L, "invalid option '%%%s' to 'format'", verb)
+			vm.errorf(L, "invalid option '%%%s' to 'format'", verb)
 		}
-		vm.checkLength(L, b.Len())
 	}
-	vm.chargeBytes(threadOf(L), b.Len())
 	L.Push(lua.LString(b.String()))
 	return 1
 }
@@ -100,7 +98,7 @@ func (vm *VM) parseDirective(L *lua.LState, f string, i int) (directive, int) {
 	}
 width:
 	if i-start >= 6 {
-		vm.Errorf(L, "invalid format (repeated flags)")
+		vm.errorf(L, "invalid format (repeated flags)")
 	}
 	digits := func() int {
 		n := 0
@@ -116,7 +114,7 @@ width:
 		d.precision = digits()
 	}
 	if isDigit(at()) {
-		vm.Errorf(L, "invalid format (width or precision too long)")
+		vm.errorf(L, "invalid format (width or precision too long)")
 	}
 	d.verb = at()
 	return d, i
@@ -255,7 +253,7 @@ func alternate(s string, verb byte, precision int) string {
 }
 
 // quote writes s as %q does: a literal that Lua reads back.
-func quote(b *strings.Builder, s string) {
+func quote(b *Builder, s string) {
 	b.WriteByte('"')
 	for i := range len(s) {
 		switch c := s[i]; c {

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -32,6 +33,35 @@ var layout = func() frameLayout {
 
 // callFrame is one frame of one thread. The zero callFrame is none.
 type callFrame struct{ v reflect.Value }
+
+// offsets locate the VM's fields that are read before each instruction.
+var offsets = struct{ frame, fn, pc uintptr }{
+	offsetOf(reflect.TypeFor[lua.LState](), "currentFrame"),
+	offsetOf(reflect.TypeFor[lua.Debug]().Field(layout.debugFrame).Type.Elem(), "Fn"),
+	offsetOf(reflect.TypeFor[lua.Debug]().Field(layout.debugFrame).Type.Elem(), "Pc"),
+}
+
+func offsetOf(t reflect.Type, name string) uintptr {
+	f, ok := t.FieldByName(name)
+	if !ok {
+		panic("sandbox: gopher-lua has no field " + t.String() + "." + name)
+	}
+	return f.Offset
+}
+
+// executing returns the code that L runs and the index of its instruction; -1: it
+// runs no Lua.
+func executing(L *lua.LState) (code []uint32, pc int) {
+	frame := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(L), offsets.frame))
+	if frame == nil {
+		return nil, -1
+	}
+	fn := *(**lua.LFunction)(unsafe.Add(frame, offsets.fn))
+	if fn == nil || fn.IsG || fn.Proto == nil {
+		return nil, -1
+	}
+	return fn.Proto.Code, *(*int)(unsafe.Add(frame, offsets.pc)) - 1
+}
 
 // topFrame returns the innermost frame of L: inside a host function, that
 // function's own.
@@ -64,7 +94,7 @@ func (f callFrame) pc() int { return int(f.v.Field(layout.pc).Int()) - 1 }
 // index is the frame's depth in its thread, from 0.
 func (f callFrame) index() int { return int(f.v.Field(layout.idx).Int()) }
 
-// tailCalls is how many frames this one has replaced.
+// tailCalls returns the number of frames this one has replaced.
 func (f callFrame) tailCalls() int { return int(f.v.Field(layout.tailCall).Int()) }
 
 // isLua reports whether the frame is of a Lua function that has begun.
@@ -150,18 +180,15 @@ func (vm *VM) frames(L *lua.LState) (out []Frame, branch []int) {
 	return out, branch
 }
 
-// Frames returns the Lua stack, innermost first, across pcall, coroutines and
+// stack returns the Lua stack, innermost first, across pcall, coroutines and
 // branches. A very deep stack is shortened in its middle.
-func (vm *VM) Frames(L *lua.LState) []Frame {
+func (vm *VM) stack(L *lua.LState) []Frame {
 	out, _ := vm.frames(L)
 	return out
 }
 
-// Where returns the Lua position that L is at: for level 0 the innermost one,
-// which is where the host function being called was called from; for level 1
-// the one that called that function, and so on. It is the zero Frame when there
-// is none. It costs some 100 ns.
-func (vm *VM) Where(L *lua.LState, level int) Frame {
+// where is Entry.Where.
+func (vm *VM) where(L *lua.LState, level int) Frame {
 	for ts := threadOf(L); ts != nil; ts = ts.parent {
 		for f := topFrame(ts.L); f.ok(); f = f.parent() {
 			if !f.isLua() {

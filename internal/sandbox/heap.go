@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -8,31 +9,38 @@ import (
 	"time"
 )
 
-// heapWatch stops a script that hoards memory. While the VM runs it looks at
-// the Go heap and stacks every few milliseconds; when they have grown by more
-// than the limit, it collects garbage and looks again.
+// heapWatch stops a script that hoards memory. What is made for it in Go is asked
+// for before it is made (tooMuch); what the VM itself makes is found by a look at the
+// Go heap and stacks every few milliseconds, on which the script collects garbage
+// and looks again, so that it does not grow meanwhile.
 //
 // What it measures belongs to the process, so it has to take care not to blame
 // the script for the host: growth during an interval in which no Lua ran (all
 // branches are in Block, where a host function may be streaming an image) moves
-// the baseline instead. The baseline falls with the heap, because what was
-// measured first may have been the garbage of others. Several VMs that run Lua
-// at the same time in one process cannot be told apart: give them a limit of
-// math.MaxUint64, which turns the watch off, or a process each.
+// the baseline instead, until it is handed over to Lua (handOver). The baseline
+// falls with the heap, because what was measured first may have been the garbage of
+// others. Several VMs that run Lua at the same time in one process cannot be told
+// apart: give them a limit of math.MaxUint64, which turns the watch off, or a
+// process each.
 type heapWatch struct {
-	over atomic.Bool
+	over    atomic.Bool
+	suspect atomic.Bool // the next step is to look
 
-	mu     sync.Mutex
-	users  int
-	quit   chan struct{}
-	factor uint64
+	mu       sync.Mutex
+	users    int
+	quit     chan struct{}
+	sampler  *heapSampler
+	baseline uint64
+	moved    uint64 // of the baseline: what the host's own growth moved it
+	held     uint64 // by the script when nobody watched
+	limit    uint64
 }
 
 const heapInterval = 5 * time.Millisecond
 
 // begin starts the watch; begin and end nest.
-func (h *heapWatch) begin(vm *VM) {
-	if vm.lim.HeapBytes == ^uint64(0) {
+func (h *heapWatch) begin(l *life, limit uint64) {
+	if limit == ^uint64(0) {
 		return
 	}
 	h.mu.Lock()
@@ -40,10 +48,14 @@ func (h *heapWatch) begin(vm *VM) {
 	h.users++
 	if h.users == 1 {
 		h.over.Store(false)
-		h.factor = max(h.factor, 1)
+		h.limit = max(h.limit, limit)
 		h.quit = make(chan struct{})
-		s := newHeapSampler()
-		go h.watch(vm, s, s.read(), vm.lim.HeapBytes*h.factor, h.quit)
+		if h.sampler == nil {
+			h.sampler = newHeapSampler()
+		}
+		now := h.sampler.read()
+		h.baseline, h.moved = now-min(now, h.held), 0
+		go h.watch(l, h.quit)
 	}
 }
 
@@ -55,43 +67,97 @@ func (h *heapWatch) end() {
 	}
 	h.users--
 	if h.users == 0 {
+		now := h.sampler.read()
+		h.held = now - min(now, h.baseline)
 		close(h.quit)
 	}
 }
 
-// forgive lets cleanup run after the limit was hit: it may use twice as much.
+// inherit takes over what the script held under another watch, and ends that.
+func (h *heapWatch) inherit(old *heapWatch) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	h.limit, h.held = old.limit, old.held
+	h.over.Store(old.over.Load())
+	if old.users > 0 {
+		now := old.sampler.read()
+		h.held = now - min(now, old.baseline)
+		old.users = 0
+		close(old.quit)
+	}
+}
+
+// stop ends the watch.
+func (h *heapWatch) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.users > 0 {
+		h.users = 0
+		close(h.quit)
+	}
+}
+
+// forgive lets cleanup run after the limit was hit: it may use a quarter more.
 func (h *heapWatch) forgive() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.over.Store(false)
-	h.factor = 2
+	if h.over.Swap(false) {
+		h.limit += h.limit / 4
+	}
 }
 
-func (h *heapWatch) watch(vm *VM, s *heapSampler, baseline, limit uint64, quit <-chan struct{}) {
-	sched := &vm.sched
+// tooMuch reports whether the script would hold more than it may with n bytes more.
+func (h *heapWatch) tooMuch(n uint64) bool {
+	over := func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		now := h.sampler.read()
+		h.baseline = min(h.baseline, now)
+		return now+n-h.baseline > h.limit
+	}
+	h.mu.Lock()
+	off := h.users == 0
+	h.mu.Unlock()
+	if off || !over() {
+		return false
+	}
+	runtime.GC()
+	return over()
+}
+
+// handOver counts n bytes of the host's growth as the script's.
+func (h *heapWatch) handOver(n uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n = min(n, h.moved)
+	h.baseline -= min(n, h.baseline)
+	h.moved -= n
+}
+
+func (h *heapWatch) watch(l *life, quit <-chan struct{}) {
+	sched := &l.sched
 	tick := time.NewTicker(heapInterval)
 	defer tick.Stop()
-	last, activity := baseline, sched.activity.Load()
+	last, activity := uint64(math.MaxUint64), sched.activity.Load()
 	for {
 		select {
 		case <-quit:
 			return
 		case <-tick.C:
 		}
-		now, n := s.read(), sched.activity.Load()
+		h.mu.Lock()
+		now, n := h.sampler.read(), sched.activity.Load()
 		if n == activity && n%2 == 0 && now > last {
-			baseline += now - last
+			h.baseline += now - last
+			h.moved += now - last
 		}
 		last, activity = now, n
-		baseline = min(baseline, now)
-		if now <= baseline || now-baseline <= limit {
-			continue
-		}
-		runtime.GC()
-		if last = s.read(); last > baseline && last-baseline > limit {
-			h.over.Store(true)
-			vm.attention.Store(true)
-			return
+		h.baseline = min(h.baseline, now)
+		over := now-h.baseline > h.limit
+		h.mu.Unlock()
+		if over {
+			h.suspect.Store(true)
+			l.attention.Store(true)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// outcome is what a script did: its printed lines, and its error's message.
+// outcome records what a script did: its printed lines, and its error's message.
 type outcome struct{ out, err string }
 
 // runScript runs src in a fresh VM.

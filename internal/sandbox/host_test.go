@@ -14,34 +14,33 @@ import (
 // hostVM has functions that use what host functions are given.
 func hostVM(t testing.TB) *VM {
 	vm := newVM(t, Options{})
-	L := vm.State()
-	vm.SetGlobal("where", L.NewFunction(func(L *lua.LState) int {
-		L.Push(lua.LString(vm.Where(L, L.OptInt(1, 0)).String()))
+	vm.SetGlobal("where", vm.NewFunction(func(e Entry) int {
+		e.Push(lua.LString(e.Where(vm.optInt(e.l, 1, 0)).String()))
 		return 1
 	}))
-	vm.SetGlobal("raise", L.NewFunction(func(L *lua.LState) int {
-		vm.Raise(L, L.Get(1))
+	vm.SetGlobal("raise", vm.NewFunction(func(e Entry) int {
+		e.Raise(e.Arg(1))
 		return 0
 	}))
-	vm.SetGlobal("call", L.NewFunction(func(L *lua.LState) int {
-		values, err := vm.Call(L, L.Get(1), arguments(L, 2)...)
+	vm.SetGlobal("call", vm.NewFunction(func(e Entry) int {
+		values, err := e.Call(e.Arg(1), e.Args()[1:]...)
 		if err != nil {
 			if !Catchable(err) {
-				vm.Throw(L, err)
+				e.Throw(err)
 			}
-			L.Push(lua.LNil)
-			L.Push(lua.LString(err.Error()))
+			e.Push(lua.LNil)
+			e.Push(lua.LString(err.Error()))
 			return 2
 		}
-		return push(L, values)
+		return push(e.l, values)
 	}))
-	vm.SetGlobal("rethrow", L.NewFunction(func(L *lua.LState) int {
-		_, err := vm.Call(L, L.Get(1))
-		vm.Throw(L, err)
+	vm.SetGlobal("rethrow", vm.NewFunction(func(e Entry) int {
+		_, err := e.Call(e.Arg(1))
+		e.Throw(err)
 		return 0
 	}))
-	vm.SetGlobal("stubborn", L.NewFunction(func(L *lua.LState) int {
-		_, _ = vm.Call(L, L.Get(1)) // ignores even what cannot be caught
+	vm.SetGlobal("stubborn", vm.NewFunction(func(e Entry) int {
+		_, _ = e.Call(e.Arg(1)) // ignores even what cannot be caught
 		return 0
 	}))
 	return vm
@@ -114,8 +113,8 @@ func TestMessagesOfUncaughtErrors(t *testing.T) {
 		`error({})`:        "(error object is a table value)",
 		`error(42)`:        "t.lua:1: 42",
 		`error(setmetatable({}, {__tostring = function() return "shown" end}))`:             "shown",
-		`error(setmetatable({}, {__tostring = function() error("bad", 0) end}))`:            "(error object's __tostring failed: bad)",
-		`error(setmetatable({}, {__tostring = function() return {} end}))`:                  "(error object is a table value)",
+		`error(setmetatable({}, {__tostring = function() error("bad", 0) end}))`:            "__tostring failed: bad; the error is {}",
+		`error(setmetatable({}, {__tostring = function() return {} end}))`:                  "__tostring failed: it returned a table value; the error is {}",
 		`call(function() error(setmetatable({}, {__tostring = error})) end) raise("after")`: "after",
 	} {
 		_, err := run(t, hostVM(t), src)
@@ -127,9 +126,9 @@ func TestMessagesOfUncaughtErrors(t *testing.T) {
 
 func TestHostThatIgnoresAStopCannotGoOn(t *testing.T) {
 	vm := hostVM(t)
-	vm.meter.budget = 10_000
+	vm.life.Load().meter.budget = 10_000
 	effects := 0
-	vm.SetGlobal("effect", vm.State().NewFunction(func(*lua.LState) int { effects++; return 0 }))
+	vm.SetGlobal("effect", vm.NewFunction(func(Entry) int { effects++; return 0 }))
 	_, err := run(t, vm, `stubborn(function() while true do end end) effect() effect()`)
 	var l *LimitError
 	if !errors.As(err, &l) || effects > 0 {
@@ -146,8 +145,8 @@ func TestDoRunsStoredFunctions(t *testing.T) {
 	fn := values[0]
 	var last lua.LValue
 	for range 2 {
-		err = vm.Do(context.Background(), func(L *lua.LState) error {
-			v, err := vm.Call(L, fn, lua.LNumber(2))
+		err = vm.Do(context.Background(), func(e Entry) error {
+			v, err := e.Call(fn, lua.LNumber(2))
 			if err == nil {
 				last = v[0]
 			}
@@ -157,21 +156,21 @@ func TestDoRunsStoredFunctions(t *testing.T) {
 	if err != nil || last != lua.LNumber(4) {
 		t.Errorf("%v, %v", last, err)
 	}
-	err = vm.Do(context.Background(), func(L *lua.LState) error {
-		_, err := vm.Call(L, fn, lua.LNumber(2))
+	err = vm.Do(context.Background(), func(e Entry) error {
+		_, err := e.Call(fn, lua.LNumber(2))
 		return err
 	})
 	if err == nil || err.Error() != "t.lua:1: too much" {
 		t.Error(err)
 	}
 	wrong := errors.New("of the host's own")
-	if err := vm.Do(context.Background(), func(*lua.LState) error { return wrong }); err != wrong {
+	if err := vm.Do(context.Background(), func(Entry) error { return wrong }); err != wrong {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(wrong)
 	var s *StoppedError
-	if err := vm.Do(ctx, func(*lua.LState) error { t.Error("entered"); return nil }); !errors.As(err, &s) || !errors.Is(err, wrong) {
+	if err := vm.Do(ctx, func(Entry) error { t.Error("entered"); return nil }); !errors.As(err, &s) || !errors.Is(err, wrong) {
 		t.Error(err)
 	}
 }
@@ -180,8 +179,8 @@ func TestDoRunsStoredFunctions(t *testing.T) {
 func TestHeapWatchDoesNotBlameTheScriptForItsHost(t *testing.T) {
 	vm := newVM(t, Options{Limits: Limits{HeapBytes: 16 << 20}})
 	var keep [][]byte
-	vm.SetGlobal("stream", vm.State().NewFunction(func(L *lua.LState) int {
-		vm.Block(L, func(ctx context.Context) {
+	vm.SetGlobal("stream", vm.NewFunction(func(e Entry) int {
+		e.Block(func(ctx context.Context) {
 			for range 16 {
 				keep = append(keep, make([]byte, 4<<20))
 				select {

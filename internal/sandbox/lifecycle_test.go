@@ -33,11 +33,11 @@ func TestGraceRunsAfterAStop(t *testing.T) {
 			}
 			vm := batonVM(t, Options{Limits: lim})
 			var fn lua.LValue
-			vm.SetGlobal("defer", vm.State().NewFunction(func(L *lua.LState) int {
+			vm.SetGlobal("defer", vm.NewFunction(func(e Entry) int {
 				p, _ := Compile("d.lua", []byte(`local id = "c1" local f = function(n) local s = 0 for i = 1, n do s = s + 1 end return id .. s end id = "c2" return f`), Limits{})
-				values, err := vm.Call(L, vm.Load(p))
+				values, err := e.Call(vm.Load(p))
 				if err != nil {
-					vm.Throw(L, err)
+					e.Throw(err)
 				}
 				fn = values[0]
 				return 0
@@ -47,8 +47,8 @@ func TestGraceRunsAfterAStop(t *testing.T) {
 				t.Fatalf("stopped by %v", stopped)
 			}
 			var got lua.LValue
-			err := vm.Grace(context.Background(), 50_000, func(L *lua.LState) error {
-				values, err := vm.Call(L, fn, lua.LNumber(1000))
+			err := vm.Grace(context.Background(), 50_000, func(e Entry) error {
+				values, err := e.Call(fn, lua.LNumber(1000))
 				if err == nil {
 					got = values[0]
 				}
@@ -57,8 +57,8 @@ func TestGraceRunsAfterAStop(t *testing.T) {
 			if err != nil || got != lua.LString("c21000") {
 				t.Errorf("cleanup returned %v, %v", got, err)
 			}
-			err = vm.Grace(context.Background(), 500, func(L *lua.LState) error {
-				_, err := vm.Call(L, fn, lua.LNumber(1e9))
+			err = vm.Grace(context.Background(), 500, func(e Entry) error {
+				_, err := e.Call(fn, lua.LNumber(1e9))
 				return err
 			})
 			var l *LimitError
@@ -103,9 +103,10 @@ func TestAbandonedCoroutinesAreCollected(t *testing.T) {
 		}
 		for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); {
 			runtime.GC()
-			vm.reapMu.Lock()
-			n := len(vm.reap)
-			vm.reapMu.Unlock()
+			l := vm.life.Load()
+			l.reapMu.Lock()
+			n := len(l.reap)
+			l.reapMu.Unlock()
 			if n > 100 {
 				break
 			}

@@ -11,8 +11,8 @@ type Limits struct {
 	SourceBytes int
 	// StringBytes is the length of one string that a script builds. Default 16 MiB.
 	StringBytes int
-	// HeapBytes is how far the live Go heap may grow over what it was when the
-	// VM started to run. Default 96 MiB. See heap.go for what is counted.
+	// HeapBytes limits how far the live Go heap may grow over what it was when the
+	// VM started to run. Default 128 MiB. See heap.go for what is counted.
 	HeapBytes uint64
 	// Depth is the nesting of pcall, coroutines and calls from Go into Lua.
 	// Default 150; each level costs Go stack.
@@ -39,7 +39,7 @@ func (l Limits) WithDefaults() Limits {
 		l.Steps = 100_000_000
 	}
 	if l.HeapBytes == 0 {
-		l.HeapBytes = 96 << 20
+		l.HeapBytes = 128 << 20
 	}
 	set(&l.SourceBytes, 64<<10)
 	set(&l.StringBytes, 16<<20)

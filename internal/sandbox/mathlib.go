@@ -87,7 +87,7 @@ func (vm *VM) extreme(L *lua.LState, better func(a, b lua.LNumber) bool) int {
 
 // random draws from the VM's own generator, which Options.Seed seeds.
 func (vm *VM) random(L *lua.LState) int {
-	r := vm.rng.Float64()
+	r := threadOf(L).life.rng.Float64()
 	switch L.GetTop() {
 	case 0:
 		L.Push(lua.LNumber(r))
@@ -104,12 +104,12 @@ func (vm *VM) random(L *lua.LState) int {
 		}
 		L.Push(lua.LNumber(math.Floor(r*float64(hi-lo+1)) + float64(lo)))
 	default:
-		vm.Errorf(L, "wrong number of arguments")
+		vm.errorf(L, "wrong number of arguments")
 	}
 	return 1
 }
 
 func (vm *VM) randomSeed(L *lua.LState) int {
-	vm.rng = rand.New(rand.NewPCG(uint64(vm.checkInt(L, 1)), 0x6d657063))
+	threadOf(L).life.rng = rand.New(rand.NewPCG(uint64(vm.checkInt(L, 1)), 0x6d657063))
 	return 0
 }

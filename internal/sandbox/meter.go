@@ -1,12 +1,8 @@
 package sandbox
 
-import (
-	"context"
+import "context"
 
-	lua "github.com/yuin/gopher-lua"
-)
-
-// slice is how many steps pass between two looks at whether the run is to stop.
+// slice is the number of steps between two checks whether the run is to stop.
 const slice = 64
 
 // meter counts steps for all branches of a VM; who holds the baton owns it. The
@@ -28,9 +24,10 @@ func (m *meter) settle() {
 
 // refill takes n steps and a new slice, or unwinds when the run is to stop.
 func (vm *VM) refill(ts *thread, n int64) {
-	m := &vm.meter
+	m := &ts.life.meter
 	m.settle()
-	vm.attention.Store(false) // before the look: what is set after it is seen next time
+	ts.life.attention.Store(false) // before the look: what is set after it is seen next time
+	ts.life.park()
 	if err := vm.checkStop(ts); err != nil {
 		panic(&thrown{err})
 	}
@@ -49,12 +46,10 @@ func (vm *VM) refill(ts *thread, n int64) {
 	m.used += m.left
 }
 
-// Charge counts n steps of work done in Go on the script's behalf. When the
+// charge counts n steps of work done in Go on the script's behalf. When the
 // budget is used up it does not return.
-func (vm *VM) Charge(L *lua.LState, n int) { vm.charge(threadOf(L), n) }
-
 func (vm *VM) charge(ts *thread, n int) {
-	if m := &vm.meter; int64(n) <= m.left {
+	if m := &ts.life.meter; int64(n) <= m.left && !ts.life.attention.Load() {
 		m.left -= int64(n)
 		return
 	}
@@ -70,19 +65,23 @@ func (vm *VM) chargeBytes(ts *thread, n int) {
 
 // checkStop returns why ts must not go on, or nil.
 func (vm *VM) checkStop(ts *thread) error {
-	if vm.stopErr != nil {
-		return vm.stopErr
+	l := ts.life
+	if l.stopErr != nil {
+		return l.stopErr
 	}
-	if over := vm.heap.over.Load(); over {
+	if l.heap.suspect.Swap(false) && l.heap.tooMuch(0) {
+		l.heap.over.Store(true)
+	}
+	if l.heap.over.Load() {
 		return vm.located(ts, &LimitError{
 			Limit: limitHeap, Max: int64(vm.lim.HeapBytes),
-			Hint: "a table or a string grows without end",
+			Hint: "a table or a string grows without end; --max-heap raises the limit",
 		})
 	}
 	if ts.task.ctx.Err() != nil {
-		where := vm.Where(ts.L, 0)
+		where := vm.where(ts.L, 0)
 		return &StoppedError{
-			Cause: context.Cause(ts.task.ctx), File: where.File, Line: where.Line, Frames: vm.Frames(ts.L),
+			Cause: context.Cause(ts.task.ctx), File: where.File, Line: where.Line, Frames: vm.stack(ts.L),
 		}
 	}
 	return nil
@@ -91,9 +90,9 @@ func (vm *VM) checkStop(ts *thread) error {
 // located puts the script's position into err and remembers it as what ended
 // the VM.
 func (vm *VM) located(ts *thread, err *LimitError) error {
-	where := vm.Where(ts.L, 0)
-	err.File, err.Line, err.Frames = where.File, where.Line, vm.Frames(ts.L)
-	vm.stopErr = err
+	where := vm.where(ts.L, 0)
+	err.File, err.Line, err.Frames = where.File, where.Line, vm.stack(ts.L)
+	ts.life.stopErr = err
 	return err
 }
 

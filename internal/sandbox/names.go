@@ -161,7 +161,7 @@ func lastSetter(p *lua.FunctionProto, register, pc int) int {
 	return last
 }
 
-// trailing is how many words after the instruction at belong to it.
+// trailing returns the number of words after the instruction at that belong to it.
 func trailing(p *lua.FunctionProto, at int) int {
 	switch i := instruction(p.Code[at]); i.op() {
 	case lua.OP_MOVEN:

@@ -73,6 +73,8 @@ func ParseNumber(s string) (lua.LNumber, bool) {
 		if f, err = strconv.ParseFloat(digits, 64); err != nil && err.(*strconv.NumError).Err != strconv.ErrRange {
 			return 0, false
 		}
+	case len(digits) > len("infinity"):
+		return 0, false
 	default:
 		switch strings.ToLower(digits) {
 		case "inf", "infinity":

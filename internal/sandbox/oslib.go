@@ -41,10 +41,11 @@ func (vm *VM) osTime(L *lua.LState) int {
 	t := vm.checkTable(L, 1)
 	field := func(name string, def int) int {
 		v := L.GetField(t, name)
+		vm.chargeBytes(threadOf(L), textLen(v))
 		n, ok := toNumber(v)
 		if !ok {
 			if def < 0 {
-				vm.Errorf(L, "field '%s' missing in date table", name)
+				vm.errorf(L, "field '%s' missing in date table", name)
 			}
 			return def
 		}
@@ -71,10 +72,9 @@ func (vm *VM) osDate(L *lua.LState) int {
 		L.Push(dateTable(L, now))
 		return 1
 	}
-	s := strftime(now, format)
-	vm.checkLength(L, len(s))
-	vm.chargeBytes(threadOf(L), len(s))
-	L.Push(lua.LString(s))
+	b := vm.builder(L)
+	strftime(b, now, format)
+	L.Push(lua.LString(b.String()))
 	return 1
 }
 
@@ -100,8 +100,7 @@ func dateTable(L *lua.LState, t time.Time) *lua.LTable {
 }
 
 // strftime is C's, in the C locale.
-func strftime(t time.Time, format string) string {
-	var b strings.Builder
+func strftime(b *Builder, t time.Time, format string) {
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
 			b.WriteByte(format[i])
@@ -132,7 +131,7 @@ func strftime(t time.Time, format string) string {
 		case 'I':
 			b.WriteString(t.Format("03"))
 		case 'j':
-			fmt.Fprintf(&b, "%03d", t.YearDay())
+			fmt.Fprintf(b, "%03d", t.YearDay())
 		case 'm':
 			b.WriteString(t.Format("01"))
 		case 'M':
@@ -144,7 +143,7 @@ func strftime(t time.Time, format string) string {
 		case 'R':
 			b.WriteString(t.Format("15:04"))
 		case 's':
-			fmt.Fprintf(&b, "%d", t.Unix())
+			fmt.Fprintf(b, "%d", t.Unix())
 		case 'S':
 			b.WriteString(t.Format("05"))
 		case 't':
@@ -152,11 +151,11 @@ func strftime(t time.Time, format string) string {
 		case 'T', 'X':
 			b.WriteString(t.Format("15:04:05"))
 		case 'U':
-			fmt.Fprintf(&b, "%02d", (t.YearDay()+6-int(t.Weekday()))/7)
+			fmt.Fprintf(b, "%02d", (t.YearDay()+6-int(t.Weekday()))/7)
 		case 'w':
-			fmt.Fprintf(&b, "%d", int(t.Weekday()))
+			fmt.Fprintf(b, "%d", int(t.Weekday()))
 		case 'W':
-			fmt.Fprintf(&b, "%02d", (t.YearDay()+6-(int(t.Weekday())+6)%7)/7)
+			fmt.Fprintf(b, "%02d", (t.YearDay()+6-(int(t.Weekday())+6)%7)/7)
 		case 'y':
 			b.WriteString(t.Format("06"))
 		case 'Y':
@@ -172,7 +171,6 @@ func strftime(t time.Time, format string) string {
 			b.WriteByte(format[i])
 		}
 	}
-	return b.String()
 }
 
 // utcAsGMT is C's name for the zone.

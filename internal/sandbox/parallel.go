@@ -6,7 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// Branch is one function that Parallel runs.
+// branch is one function that Parallel runs.
 type Branch struct {
 	Fn   lua.LValue
 	Args []lua.LValue
@@ -18,7 +18,7 @@ type ParallelOptions struct {
 	Collect bool // an error leaves the other branches alone, instead of cancelling them
 }
 
-// Result is what became of one branch.
+// Result is the outcome of one branch.
 type Result struct {
 	Values []lua.LValue
 	// Err is a *RaisedError whose Branch path ends here, a *StoppedError when a
@@ -47,22 +47,16 @@ type parallel struct {
 	failed   error // the first error, unless collecting
 }
 
-// Parallel runs the branches, each on a thread of its own, and returns when all
-// of them have ended: children never outlive their parent. Results are in the
-// order of the branches.
-//
-// Unless opt.Collect, the first branch to fail cancels the contexts of the
-// others, and its error is returned; one that only stopped because of that is
-// not. A limit, a panic or the end of the parent's context is returned in either
-// case. The error is meant for Throw.
-func (vm *VM) Parallel(L *lua.LState, branches []Branch, opt ParallelOptions) ([]Result, error) {
+// parallel is Entry.Parallel.
+func (vm *VM) parallel(L *lua.LState, branches []Branch, opt ParallelOptions) ([]Result, error) {
+	vm.mustNotRender(L)
 	ts := threadOf(L)
 	p := &parallel{vm: vm, parent: ts, opt: opt, branches: branches, results: make([]Result, len(branches))}
 	limit := opt.Limit
 	if limit <= 0 {
 		limit = len(branches)
 	}
-	if n := vm.branches + min(limit, len(branches)); n > vm.lim.Branches {
+	if n := ts.life.branches + min(limit, len(branches)); n > vm.lim.Branches {
 		vm.stop(ts, &LimitError{Limit: limitBranches, Max: int64(vm.lim.Branches), Hint: "give parallel a limit"})
 	}
 	t := ts.task
@@ -73,9 +67,9 @@ func (vm *VM) Parallel(L *lua.LState, branches []Branch, opt ParallelOptions) ([
 		p.start()
 	}
 	if p.alive > 0 {
-		vm.sched.release(t)
+		ts.life.sched.release(t)
 		<-t.wake
-		vm.meter.settle()
+		ts.life.meter.settle()
 	}
 	for i := p.next; i < len(branches); i++ {
 		p.results[i].Err = ErrNotStarted
@@ -91,28 +85,28 @@ func (p *parallel) start() {
 	i := p.next
 	p.next++
 	p.alive++
-	vm := p.vm
-	vm.branches++
-	t := vm.sched.newTask(p.parent.task.ctx, p.parent.task)
+	l := p.parent.life
+	l.branches++
+	t := l.newTask(p.parent.task.ctx, p.parent.task)
 	t.branch = i + 1
 	p.parent.task.children = append(p.parent.task.children, t)
 	go p.run(i, t)
-	vm.sched.mu.Lock()
-	vm.sched.makeReady(t)
-	vm.sched.mu.Unlock()
+	l.sched.mu.Lock()
+	l.sched.makeReady(t)
+	l.sched.mu.Unlock()
 }
 
 // run is a branch's goroutine.
 func (p *parallel) run(i int, t *task) {
 	<-t.wake
 	vm := p.vm
-	vm.meter.settle()
+	t.life.meter.settle()
 	ts := vm.newThread(p.parent, t)
 	ts.co = nil // a branch cannot yield its parent's coroutine
 	ended := false
 	defer func() {
 		if !ended { // runtime.Goexit in a host function
-			p.results[i].Err = vm.stopErr
+			p.results[i].Err = t.life.stopErr
 		}
 		p.end(i, t)
 	}()
@@ -132,7 +126,7 @@ func (vm *VM) branchCall(ts *thread, b Branch) ([]lua.LValue, error) {
 	}
 	if err := ts.call(len(b.Args)); err != nil {
 		if r, ok := err.(*RaisedError); ok {
-			vm.fillMessage(ts, r)
+			err = vm.fillMessage(ts, r)
 		}
 		vm.dropThread(ts, true)
 		return nil, err
@@ -148,27 +142,27 @@ func (vm *VM) branchCall(ts *thread, b Branch) ([]lua.LValue, error) {
 // end takes note of a branch's end, starts the next one, and gives the baton
 // on: to the parent after the last.
 func (p *parallel) end(i int, t *task) {
-	vm := p.vm
+	l := t.life
 	p.alive--
-	vm.branches--
+	l.branches--
 	err := p.results[i].Err
 	t.cancel(nil)
 	p.forget(t)
-	if err != nil && p.failed == nil && (!p.opt.Collect || vm.stopErr != nil) {
+	if err != nil && p.failed == nil && (!p.opt.Collect || l.stopErr != nil) {
 		p.failed = err
 		for _, c := range p.parent.task.children {
-			vm.sched.stopTask(c, &siblingError{i + 1, err})
+			l.sched.stopTask(c, &siblingError{i + 1, err})
 		}
 	}
 	if p.failed == nil && p.next < len(p.branches) && p.parent.task.ctx.Err() == nil {
 		p.start()
 	}
 	if p.alive == 0 {
-		vm.sched.mu.Lock()
-		vm.sched.makeReady(p.parent.task)
-		vm.sched.mu.Unlock()
+		l.sched.mu.Lock()
+		l.sched.makeReady(p.parent.task)
+		l.sched.mu.Unlock()
 	}
-	vm.sched.release(t)
+	l.sched.release(t)
 }
 
 // forget removes t from its parent's children: with a limit there may be many

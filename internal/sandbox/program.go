@@ -12,6 +12,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
+
+	"github.com/mepc/mepc-run/internal/sandbox/syntax"
 )
 
 // Program is a compiled source. It is immutable and may be loaded into any
@@ -21,6 +23,9 @@ type Program struct {
 	Source  []byte
 	Hash    string // hex SHA-256 of Source
 	Globals []Ref  // every use of a global name, in source order
+
+	// Vendored: it was written for other programs. See the function Vendored.
+	Vendored bool
 
 	proto *lua.FunctionProto
 }
@@ -37,7 +42,11 @@ type Ref struct {
 // the compiler's stack. A first line that starts with # is skipped, as is a
 // byte order mark.
 func Compile(name string, src []byte, lim Limits) (*Program, error) {
-	text, err := textOf(name, src, lim.WithDefaults())
+	lim, vendored := lim.WithDefaults(), Vendored(name, src)
+	if vendored {
+		lim.SourceBytes = max(lim.SourceBytes, VendoredBytes)
+	}
+	text, err := textOf(name, src, lim)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +57,7 @@ func Compile(name string, src []byte, lim Limits) (*Program, error) {
 	sum := sha256.Sum256(src)
 	return &Program{
 		Name: name, Source: bytes.Clone(src), Hash: hex.EncodeToString(sum[:]),
-		Globals: refs, proto: proto,
+		Globals: refs, Vendored: vendored, proto: proto,
 	}, nil
 }
 
@@ -119,9 +128,12 @@ func compile(name string, text []byte) (proto *lua.FunctionProto, refs []Ref, er
 	return proto, rw.refs, nil
 }
 
-// parseError gives the parser's error its place: at the end of the file the
-// parser says line -1.
+// parseError says what C Lua says of a source that the parser refuses; of what C Lua
+// would take, the parser's own words. At the end of the file those say line -1.
 func parseError(name string, text []byte, err error) *SyntaxError {
+	if e := syntax.Check(string(text)); e != nil {
+		return &SyntaxError{File: name, Line: e.Line, Col: e.Col, Near: short(e.Near), Message: e.Message, Hint: e.Hint}
+	}
 	pe, ok := err.(*parse.Error)
 	if !ok {
 		return &SyntaxError{File: name, Line: 1, Message: err.Error()}
@@ -130,13 +142,18 @@ func parseError(name string, text []byte, err error) *SyntaxError {
 	if e.Line < 0 {
 		e.Line, e.Col, e.Near = 1+bytes.Count(bytes.TrimRight(text, " \t\r\n"), []byte("\n")), 0, "<eof>"
 	}
-	if len(e.Near) > 60 {
-		e.Near = e.Near[:57] + "..."
-	}
+	e.Near = short(e.Near)
 	return e
 }
 
-// cacheMax is how many programs a Cache holds before it starts afresh.
+func short(token string) string {
+	if token = strings.ToValidUTF8(token, ""); len(token) > 60 {
+		return token[:57] + "..."
+	}
+	return token
+}
+
+// cacheMax is the number of programs a Cache holds before it starts afresh.
 const cacheMax = 512
 
 // Cache remembers compiled programs by name and content. The zero Cache is
@@ -154,7 +171,7 @@ type cacheKey struct {
 // Compile is the function Compile, once per name and content. Errors are not
 // remembered.
 func (c *Cache) Compile(name string, src []byte, lim Limits) (*Program, error) {
-	if len(src) > lim.WithDefaults().SourceBytes {
+	if len(src) > max(lim.WithDefaults().SourceBytes, VendoredBytes) {
 		return Compile(name, src, lim)
 	}
 	key := cacheKey{name, sha256.Sum256(src)}

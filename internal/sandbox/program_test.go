@@ -12,21 +12,21 @@ import (
 
 func TestSyntaxErrorsNameTheirPlace(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
-		{"x = = 1", "f.lua:1: syntax error near '='"},
-		{"local a = 1\nlocal b = 'abc", "f.lua:2: unterminated string near '<eof>'"},
-		{"for i = 1 do", "f.lua:1: syntax error near 'do'"},
-		{"\n\nif true then\n  print(1)\n\n\n", "f.lua:4: syntax error near '<eof>'"},
+		{"x = = 1", "f.lua:1: unexpected symbol near '='"},
+		{"local a = 1\nlocal b = 'abc", "f.lua:2: unfinished string near '<eof>'"},
+		{"for i = 1 do", "f.lua:1: ',' expected near 'do'"},
+		{"\n\nif true then\n  print(1)\n\n\n", "f.lua:7: 'end' expected (to close 'if' at line 3) near '<eof>'"},
 		{"", ""},
-		{"#!/usr/bin/env mepc-run\nlocal x = = 1", "f.lua:2: syntax error near '='"},
+		{"#!/usr/bin/env mepc-run\nlocal x = = 1", "f.lua:2: unexpected symbol near '='"},
 		{"#!/usr/bin/env mepc-run", ""},
 		{"\xef\xbb\xbflocal x = 1", ""},
 		{"break", "f.lua:1: no loop to break"},
 		{"goto nowhere", "f.lua:2: no visible label 'nowhere' for <goto> at line 1"},
 		{"local x = 1\nfunction f() return ... end", "f.lua:2: cannot use '...' outside a vararg function"},
-		{"local x = 0x", "f.lua:1: illegal hexadecimal number near '0x'"},
+		{"local x = 0x", "f.lua:1: malformed number near '0x'"},
 		{"local x = 1e", "f.lua:1: malformed number near '1e'"},
-		{"print 'a' = 1", "f.lua:1: syntax error near '='"},
-		{"x", "f.lua:1: parse error near '<eof>'"},
+		{"print 'a' = 1", "f.lua:1: unexpected symbol near '='"},
+		{"x", "f.lua:1: '=' expected near '<eof>'"},
 		{"a\x00b", "f.lua:1: the source has a NUL byte; only text is accepted"},
 		{"-- x\nlocal a = 'b\x00'", "f.lua:2: the source has a NUL byte; only text is accepted"},
 		{"\x1bLuaQ", "f.lua:1: this is a compiled chunk; only source text is accepted"},
@@ -153,7 +153,7 @@ concat getn insert maxn remove sort`)
 
 func TestFrozenTables(t *testing.T) {
 	vm := newVM(t, Options{})
-	inner := vm.State().NewTable()
+	inner := NewTable(0, 0)
 	for i := 1; i <= 3; i++ {
 		inner.RawSetInt(i, lua.LNumber(i*10))
 	}

@@ -3,10 +3,11 @@ package sandbox
 import (
 	"fmt"
 
+	"github.com/mepc/mepc-run/internal/sandbox/show"
 	lua "github.com/yuin/gopher-lua"
 )
 
-// onPanic is what the VM calls to raise the value on top of L's stack, for its
+// onPanic is called by the VM to raise the value on top of L's stack, for its
 // own errors as well as for L.Error and L.RaiseError.
 func (vm *VM) onPanic(L *lua.LState) {
 	v := L.Get(-1)
@@ -24,61 +25,33 @@ func (vm *VM) raised(L *lua.LState, v lua.LValue) *RaisedError {
 	e.Frames, e.Branch = vm.frames(L)
 	switch v.(type) {
 	case lua.LString, lua.LNumber:
-		e.Message = plainString(v)
+		e.Message = show.Text(plainString(v), maxMessage)
 	}
 	return e
 }
 
-// fillMessage sets the message of an error that leaves Lua. A __tostring runs
-// on a thread of its own on top of ts, because it may fail.
-func (vm *VM) fillMessage(ts *thread, e *RaisedError) {
-	if e.Message != "" || e.Value == lua.LString("") {
-		return
-	}
-	m, ok := vm.metaOf(e.Value, "__tostring").(*lua.LFunction)
-	if !ok {
-		e.Message = "(error object is a " + e.Value.Type().String() + " value)"
-		return
-	}
-	th := vm.newThread(ts, ts.task)
-	th.L.Push(m)
-	th.L.Push(e.Value)
-	if err := th.call(1); err != nil {
-		e.Message = "(error object's __tostring failed: " + err.Error() + ")"
-		vm.dropThread(th, true)
-		return
-	}
-	e.Message = plainString(th.L.Get(1))
-	if e.Message == "" {
-		e.Message = "(error object is a " + e.Value.Type().String() + " value)"
-	}
-	vm.dropThread(th, false)
-}
-
-// Raise raises v as it is: no position is put before a string. It does not
+// raise raises v as it is: no position is put before a string. It does not
 // return.
-func (vm *VM) Raise(L *lua.LState, v lua.LValue) { panic(&thrown{vm.raised(L, v)}) }
+func (vm *VM) raise(L *lua.LState, v lua.LValue) { panic(&thrown{vm.raised(L, v)}) }
 
-// Errorf raises a string that starts with the position of the host function's
+// errorf raises a string that starts with the position of the host function's
 // caller. It does not return.
-func (vm *VM) Errorf(L *lua.LState, format string, args ...any) {
+func (vm *VM) errorf(L *lua.LState, format string, args ...any) {
 	vm.raiseString(L, 1, fmt.Sprintf(format, args...))
 }
 
 // raiseString raises text with the position of a level before it.
 func (vm *VM) raiseString(L *lua.LState, level int, text string) {
-	vm.Raise(L, lua.LString(levelPosition(L, level)+text))
+	vm.raise(L, lua.LString(levelPosition(L, level)+text))
 }
 
-// Throw continues an error that Call, Parallel or Do returned: it keeps its
-// value and frames, and a stop stays a stop. Any other error is raised as a
-// string. It does not return.
-func (vm *VM) Throw(L *lua.LState, err error) {
+// throw is Entry.Throw.
+func (vm *VM) throw(L *lua.LState, err error) {
 	switch err.(type) {
 	case *RaisedError, *LimitError, *PanicError, *StoppedError, *killedError:
 		panic(&thrown{err})
 	}
-	vm.Errorf(L, "%s", err)
+	vm.errorf(L, "%s", err)
 }
 
 // argError raises "bad argument #n to 'f' (text)", as luaL_argerror does.
@@ -87,13 +60,13 @@ func (vm *VM) argError(L *lua.LState, n int, text string) {
 	if kind == "method" {
 		n--
 		if n == 0 {
-			vm.Errorf(L, "calling '%s' on bad self (%s)", name, text)
+			vm.errorf(L, "calling '%s' on bad self (%s)", name, text)
 		}
 	}
 	if name == "" {
 		name = "?"
 	}
-	vm.Errorf(L, "bad argument #%d to '%s' (%s)", n, name, text)
+	vm.errorf(L, "bad argument #%d to '%s' (%s)", n, name, text)
 }
 
 func (vm *VM) typeError(L *lua.LState, n int, want string) {

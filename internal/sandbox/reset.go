@@ -54,7 +54,7 @@ func resetThread(L *lua.LState) {
 	L.SetTop(0)
 }
 
-// registers is how many values L has room for.
+// registers returns the number of values L has room for.
 func registers(L *lua.LState) int {
 	return reflect.ValueOf(L).Elem().Field(state.reg).Elem().Field(state.array).Len()
 }

@@ -17,7 +17,7 @@ import (
 //   - an assignment to a global becomes one to a table that refuses it;
 //   - local f = function ... end must not see itself, local function f must;
 //   - a, b = b, a must evaluate everything before it assigns anything;
-//   - for k in next, t must start with a nil control variable;
+//   - for k in next, t and for x in f must start with a nil control variable;
 //   - number literals are read as Lua reads them;
 //   - no loop may begin with a jump, see rewrite_jump.go;
 //   - a binary operator's line is its last operand's, as in Lua.
@@ -30,6 +30,7 @@ import (
 const (
 	nameConcat  = "\x00concat"
 	nameMod     = "\x00mod"
+	nameFields  = "\x00fields"
 	nameGlobals = "\x00globals"
 )
 
@@ -38,6 +39,7 @@ const (
 	maxRegisters   = 240  // of the 250 that an instruction can address
 	maxUpvalues    = 200  // of the 255 that a function prototype can count
 	concatGroup    = 40   // operands of one concat call
+	fieldsGroup    = 40   // fields of one call that adds to a table
 )
 
 type rewriter struct {
@@ -56,6 +58,7 @@ type function struct {
 	locals   []localVar
 	children []*function
 	line     int
+	fixed    bool // it has no ...
 }
 
 // localVar is a local variable's register and the lines it is in scope.
@@ -191,11 +194,14 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 		r.stmts(s.Stmts)
 		r.closeBlock(s.LastLine())
 	case *ast.GenericForStmt:
+		if !plainSources(s.Exprs) {
+			return r.namedSources(s)
+		}
 		r.openBlock()
 		r.declare("(for generator)", s.Line())
 		r.declare("(for state)", s.Line())
 		r.declare("(for control)", s.Line())
-		if len(s.Exprs) > 1 {
+		if len(s.Exprs) > 1 || !givesMany(s.Exprs[0]) {
 			padGenericFor(s)
 		}
 		r.values(s.Exprs)
@@ -218,6 +224,43 @@ func (r *rewriter) stmt(s ast.Stmt) ast.Stmt {
 	return s
 }
 
+// plainSources reports whether the compiler may put the values of a generic for
+// into its registers itself: those of expressions that need registers of their own
+// get into each other's way there.
+func plainSources(list []ast.Expr) bool {
+	for i, e := range list {
+		switch e := e.(type) {
+		case *ast.IdentExpr, ast.ConstExpr, *ast.FunctionExpr:
+		case *ast.FuncCallExpr:
+			if i < len(list)-1 || e.AdjustRet {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// namedSources makes for names in a, b, c
+//
+//	do local f, s, c = a, b, c for names in f, s, c ... end
+func (r *rewriter) namedSources(s *ast.GenericForStmt) ast.Stmt {
+	values := &ast.LocalAssignStmt{Names: []string{"(f)", "(s)", "(c)"}, Exprs: s.Exprs}
+	values.SetLine(s.Line())
+	s.Exprs = nil
+	for _, name := range values.Names {
+		id := &ast.IdentExpr{Value: name}
+		id.SetLine(s.Line())
+		s.Exprs = append(s.Exprs, id)
+	}
+	block := &ast.DoBlockStmt{Stmts: []ast.Stmt{values, s}}
+	block.SetLine(s.Line())
+	block.SetLastLine(s.LastLine())
+	r.block(block.Stmts, s.LastLine())
+	return block
+}
+
 // padGenericFor gives a loop three names and three values (or a call at their
 // end), because the compiler fills in what is missing by the number of names.
 func padGenericFor(s *ast.GenericForStmt) {
@@ -225,20 +268,24 @@ func padGenericFor(s *ast.GenericForStmt) {
 		s.Names = append(s.Names, "(for pad)")
 	}
 	for len(s.Exprs) < 3 {
-		switch last := s.Exprs[len(s.Exprs)-1].(type) {
-		case *ast.FuncCallExpr:
-			if !last.AdjustRet {
-				return
-			}
-		case *ast.Comma3Expr:
-			if !last.AdjustRet {
-				return
-			}
+		if givesMany(s.Exprs[len(s.Exprs)-1]) {
+			return
 		}
 		nothing := &ast.NilExpr{}
 		nothing.SetLine(s.Line())
 		s.Exprs = append(s.Exprs, nothing)
 	}
+}
+
+// givesMany reports whether e, at the end of a list, may give several values.
+func givesMany(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		return !e.AdjustRet
+	case *ast.Comma3Expr:
+		return !e.AdjustRet
+	}
+	return false
 }
 
 // blockEnd is the last line that a block without one of its own can reach.
@@ -269,6 +316,8 @@ func blockEnd(stmts []ast.Stmt) int {
 //	x = t.y and 1        leaves x as it was when t.y is nil
 //	x = (f(x))           puts f into x first, when x is the last parameter
 //	x = (...)            clears the local variables that follow x
+//	x = f(), g()         assigns before g is called
+//	("s").x = 1          indexes the key
 func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 	if len(s.Lhs) == 1 && !r.needsTemporary(s) {
 		s.Lhs[0] = r.target(s.Lhs[0])
@@ -322,6 +371,16 @@ func (r *rewriter) assign(s *ast.AssignStmt) ast.Stmt {
 // needsTemporary reports whether the value of a single assignment must be
 // evaluated into a variable of its own.
 func (r *rewriter) needsTemporary(s *ast.AssignStmt) bool {
+	if len(s.Rhs) > 1 {
+		return true
+	}
+	if at, ok := s.Lhs[0].(*ast.AttrGetExpr); ok {
+		switch at.Object.(type) {
+		case *ast.IdentExpr, *ast.AttrGetExpr, *ast.FuncCallExpr:
+			return false
+		}
+		return true // it may be a constant, or be folded to one, which is taken for a register
+	}
 	id, ok := s.Lhs[0].(*ast.IdentExpr)
 	if !ok || r.resolve(id.Value) != scopeLocal {
 		return false
@@ -336,7 +395,7 @@ func (r *rewriter) needsTemporary(s *ast.AssignStmt) bool {
 	case *ast.Comma3Expr:
 		return true
 	}
-	return len(s.Rhs) > 1
+	return false
 }
 
 // target rewrites what is assigned to.
@@ -385,7 +444,7 @@ func (r *rewriter) local(s *ast.LocalAssignStmt) {
 
 func (r *rewriter) function(e *ast.FunctionExpr, method bool) {
 	parent := r.fn
-	r.fn = &function{parent: parent, line: e.Line()}
+	r.fn = &function{parent: parent, line: e.Line(), fixed: !e.ParList.HasVargs}
 	parent.children = append(parent.children, r.fn)
 	r.openBlock()
 	if method {

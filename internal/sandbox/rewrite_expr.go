@@ -1,6 +1,11 @@
 package sandbox
 
-import "github.com/yuin/gopher-lua/ast"
+import (
+	"strconv"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+)
 
 // expr rewrites e and returns what takes its place, and how many registers its
 // evaluation needs at most.
@@ -13,6 +18,10 @@ func (r *rewriter) expr(e ast.Expr) (ast.Expr, int) {
 	case *ast.IdentExpr:
 		if r.resolve(e.Value) == scopeGlobal {
 			r.refs = append(r.refs, Ref{Name: e.Value, Line: e.Line()})
+		}
+	case *ast.Comma3Expr:
+		if r.fn.fixed { // the compiler looks for some of them only
+			r.fail(e.Line(), "cannot use '...' outside a vararg function")
 		}
 	case *ast.AttrGetExpr:
 		return e, r.pair(&e.Object, &e.Key)
@@ -42,7 +51,7 @@ func (r *rewriter) expr(e ast.Expr) (ast.Expr, int) {
 	case *ast.StringConcatOpExpr:
 		return r.concat(e)
 	case *ast.TableExpr:
-		return e, r.table(e)
+		return r.table(e)
 	case *ast.FuncCallExpr:
 		return e, r.call(e)
 	}
@@ -77,17 +86,70 @@ func (r *rewriter) call(e *ast.FuncCallExpr) int {
 	return max(need+1, r.list(3, e.Args))
 }
 
-func (r *rewriter) table(e *ast.TableExpr) int {
-	need, positional := 1, 0
-	for _, f := range e.Fields {
+// table keeps the last value with a key from giving more than one, which the compiler
+// would add to the values without.
+func (r *rewriter) table(e *ast.TableExpr) (ast.Expr, int) {
+	need, positional, bad := 1, 0, -1
+	for i, f := range e.Fields {
+		full := positional > 0 && positional%lua.FieldsPerFlush == 0
+		if full && bad < 0 && (f.Key != nil || i == len(e.Fields)-1 && givesMany(f.Value)) {
+			bad = i
+		}
 		if f.Key == nil {
-			need = max(need, 1+positional%50+r.operand(&f.Value))
+			need = max(need, 1+positional%lua.FieldsPerFlush+r.operand(&f.Value))
 			positional++
 			continue
 		}
-		need = max(need, 1+positional%50+r.pair(&f.Key, &f.Value))
+		need = max(need, 1+positional%lua.FieldsPerFlush+r.pair(&f.Key, &f.Value))
+		oneValue(f.Value)
 	}
-	return need
+	if bad < 0 {
+		return e, need
+	}
+	return r.fields(e, bad, need)
+}
+
+// fields makes calls that add to the table those fields from bad on: after each fifty
+// values without a key, the compiler takes a field with one, or a last one that gives
+// many, for another reason to put those fifty into the table, from registers that have
+// other values by then.
+func (r *rewriter) fields(e *ast.TableExpr, bad, need int) (ast.Expr, int) {
+	rest, positional := e.Fields[bad:], 0
+	for _, f := range e.Fields[:bad] {
+		if f.Key == nil {
+			positional++
+		}
+	}
+	e.Fields = e.Fields[:bad]
+	oneValue(e.Fields[bad-1].Value)
+	var table ast.Expr = e
+	groups := 0
+	for ; len(rest) > 0; groups++ {
+		n := min(fieldsGroup, len(rest))
+		last := rest[n-1]
+		args, how := []ast.Expr{table, nil, nil}, ""
+		at := &ast.NumberExpr{Value: strconv.Itoa(positional)}
+		for _, f := range rest[:n] {
+			if f.Key != nil {
+				args, how = append(args, f.Key, f.Value), how+"k"
+				continue
+			}
+			args, how = append(args, f.Value), how+"v"
+			positional++
+		}
+		rest = rest[n:]
+		kinds := &ast.StringExpr{Value: how}
+		line := lastLine(args[len(args)-1])
+		at.SetLine(line)
+		kinds.SetLine(line)
+		args[1], args[2] = at, kinds
+		many := len(rest) == 0 && last.Key == nil && givesMany(last.Value)
+		table = helperCall(nameFields, args, line)
+		if many {
+			manyValues(last.Value)
+		}
+	}
+	return table, need + 2*groups + 2*fieldsGroup + 4
 }
 
 // concat turns a chain of .. into one call, or a few nested ones when it is
@@ -133,6 +195,16 @@ func helperCall(name string, args []ast.Expr, line int) *ast.FuncCallExpr {
 	call.SetLine(line)
 	call.SetLastLine(line)
 	return call
+}
+
+// manyValues undoes oneValue.
+func manyValues(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		e.AdjustRet = false
+	case *ast.Comma3Expr:
+		e.AdjustRet = false
+	}
 }
 
 // oneValue keeps a call or ... from giving more than one value.

@@ -28,8 +28,10 @@ type task struct {
 	wake     chan struct{} // one token: the baton is yours
 	branch   int           // 1-based number among its siblings, 0 for an entry
 	depth    int           // nesting of calls, see Limits.Depth
-	sched    *scheduler
+	life     *life
 	children []*task
+	// rendering is set for the __tostring of an error: see render.go.
+	rendering bool
 
 	sleepMu sync.Mutex // one virtual sleep at a time
 	unsleep func()     // ends the virtual sleep it is in; guarded by scheduler.mu
@@ -42,6 +44,10 @@ type scheduler struct {
 	// activity is odd while Lua runs and changes whenever that does: the same
 	// even number twice means that no Lua ran in between. The heap watch reads it.
 	activity atomic.Int64
+
+	// over is set when all that runs or waits is abandoned: see VM.Abandon. Then
+	// nobody gets the baton, nor gives it on.
+	over atomic.Bool
 
 	mu       sync.Mutex
 	running  *task
@@ -62,13 +68,13 @@ func (s *scheduler) init(c clock.Clock, shuffle int64) {
 	}
 }
 
-func (s *scheduler) newTask(ctx context.Context, parent *task) *task {
-	t := &task{wake: make(chan struct{}, 1), sched: s}
+func (l *life) newTask(ctx context.Context, parent *task) *task {
+	t := &task{wake: make(chan struct{}, 1), life: l}
 	if parent != nil {
 		t.depth = parent.depth + 1
 	}
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
-	if s.virtual != nil {
+	if l.sched.virtual != nil {
 		t.ctx = clock.WithSleeper(t.ctx, t)
 	}
 	return t
@@ -84,6 +90,9 @@ func (s *scheduler) acquire(t *task) {
 
 // makeReady queues t for the baton. s.mu is held.
 func (s *scheduler) makeReady(t *task) {
+	if s.over.Load() {
+		return
+	}
 	if s.running == nil {
 		s.hand(t)
 		return
@@ -99,10 +108,13 @@ func (s *scheduler) hand(t *task) {
 
 // release gives the baton to the next branch. When none can run and some sleep,
 // it lets virtual time pass until one can.
-func (s *scheduler) release(*task) {
+func (s *scheduler) release(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		if s.over.Load() {
+			return
+		}
 		if len(s.ready) > 0 {
 			s.hand(s.next())
 			return
@@ -147,11 +159,11 @@ func (s *scheduler) yield(t *task) {
 func (t *task) SleepVirtual(ctx context.Context, v *clock.Virtual, d time.Duration) error {
 	t.sleepMu.Lock()
 	defer t.sleepMu.Unlock()
-	s := t.sched
+	s := &t.life.sched
 	s.mu.Lock()
 	over := false
 	wakeUp := func() { // s.mu is held
-		if !over {
+		if !over && !s.over.Load() {
 			over = true
 			t.unsleep = nil
 			s.sleeping--
@@ -190,29 +202,30 @@ func (s *scheduler) stopTask(t *task, cause error) {
 	}
 }
 
-// Block gives the baton up, calls f with the branch's context, and takes it
-// back. f must not touch Lua values. When the context ended meanwhile, the
-// script stops at its next instruction.
-func (vm *VM) Block(L *lua.LState, f func(ctx context.Context)) {
+// block is Entry.Block.
+func (vm *VM) block(L *lua.LState, f func(ctx context.Context)) {
+	vm.mustNotRender(L)
 	t := threadOf(L).task
-	defer vm.meter.settle()
-	if vm.sched.virtual != nil {
-		if vm.sched.shuffle != nil {
-			vm.sched.yield(t)
+	l := t.life
+	l.park()
+	defer l.meter.settle()
+	if l.sched.virtual != nil {
+		if l.sched.shuffle != nil {
+			l.sched.yield(t)
 		}
-		vm.sched.setActive(false)
-		defer vm.sched.setActive(true)
+		l.sched.setActive(false)
+		defer l.sched.setActive(true)
 		f(t.ctx)
 		return
 	}
-	vm.sched.release(t)
-	defer vm.sched.acquire(t)
+	l.sched.release(t)
+	defer l.sched.acquire(t)
 	f(t.ctx)
 }
 
-// Sleep lets d pass on the VM's clock without the baton. Its error is the
+// sleep lets d pass on the VM's clock without the baton. Its error is the
 // cause of the branch's context.
-func (vm *VM) Sleep(L *lua.LState, d time.Duration) (err error) {
-	vm.Block(L, func(ctx context.Context) { err = vm.clock.Sleep(ctx, d) })
+func (vm *VM) sleep(L *lua.LState, d time.Duration) (err error) {
+	vm.block(L, func(ctx context.Context) { err = vm.clock.Sleep(ctx, d) })
 	return err
 }

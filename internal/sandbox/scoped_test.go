@@ -13,11 +13,11 @@ import (
 func TestCallContextCanBeRepeated(t *testing.T) {
 	vm := newVM(t, Options{Limits: Limits{Depth: 20}})
 	cause := errors.New("timed out")
-	vm.SetGlobal("within", vm.State().NewFunction(func(L *lua.LState) int {
-		ctx, cancel := context.WithCancelCause(vm.Context(L))
+	vm.SetGlobal("within", vm.NewFunction(func(e Entry) int {
+		ctx, cancel := context.WithCancelCause(e.Context())
 		cancel(cause)
-		_, err := vm.CallContext(L, ctx, L.Get(1))
-		L.Push(lua.LBool(errors.Is(err, cause)))
+		_, err := e.CallContext(ctx, e.Arg(1))
+		e.Push(lua.LBool(errors.Is(err, cause)))
 		return 1
 	}))
 	values, err := run(t, vm, `

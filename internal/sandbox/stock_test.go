@@ -39,11 +39,20 @@ var stockBugs = []struct{ name, src, lua string }{
 	{"t, t.x assigns to the new t", `local t = {} local old = t t, t.x = {}, 5 print(old.x, t.x)`, "5 nil"},
 	{"local f = function sees itself", `local f = function() return "outer" end do local f = function(n) if n then return f() end end print(f(true)) end`, "outer"},
 	{"for k in next, t does not start", `local n = 0 for k, v in next, {10, 20} do n = n + v end print(n)`, "30"},
+	{"(-1)[k] = v writes to a register", `local o = {} print(pcall(function() (-1)[o] = 1 end)) print(pcall(function() (1 + 2).x = 1 end))`, "false t.lua:1: attempt to index a number value\nfalse t.lua:1: attempt to index a number value"},
+	{"x = f(), g() assigns before g is called", `local n = 1 n = tonumber("2"), print(n)`, "1"},
+	{"for x in f starts with what is in its registers", `local s = "" local function it(_, c) s = s .. tostring(c) .. " " if not c then return 1 end end for x in it do end for x in it do end print(s)`, "nil 1 nil 1"},
+	{"{1, k = f()} has two values", `local t = {1, k = tostring(7)} print(#t, t[2])`, "1 nil"},
+	{"{fifty values, k = f()} loses the first", `local t = ` + fifty + `, k = tostring("v")} print(#t, t[1], t.k)`, "50 1 v"},
+	{"{fifty values, f()} loses the first", `local t = ` + fifty + `, tostring("v")} print(#t, t[1], t[51])`, "51 1 v"},
 	{"010 is eight", `print("010" + 0)`, "10"},
 	{"-6 % 3 is minus zero", `print(1 / (-6 % 3) > 0)`, "true"},
 	{"1e15 prints in full", `print(1e15)`, "1e+15"},
 	{"math.huge is finite", `print(math.huge == 1 / 0)`, "true"},
 }
+
+// fifty begins a table of fifty values.
+var fifty = "{" + strings.Repeat("1, ", 49) + "1"
 
 func TestStockHasTheBugsThatWeWorkAround(t *testing.T) {
 	for _, b := range stockBugs {

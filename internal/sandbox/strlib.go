@@ -28,6 +28,7 @@ func (vm *VM) openString() {
 	view := vm.public.RawGetString("string").(*lua.LTable)
 	vm.openStringMeta(methods, view)
 	vm.env.RawSetString(nameConcat, vm.root.NewFunction(vm.concat))
+	vm.env.RawSetString(nameFields, vm.root.NewFunction(vm.fields))
 	vm.env.RawSetString(nameMod, vm.root.NewFunction(vm.mod))
 }
 
@@ -49,7 +50,7 @@ func (vm *VM) strByte(L *lua.LState) int {
 		return 0
 	}
 	if j-i+1 > maxResults {
-		vm.Errorf(L, "string slice too long")
+		vm.errorf(L, "string slice too long")
 	}
 	for k := i; k <= j; k++ {
 		L.Push(lua.LNumber(s[k-1]))
@@ -73,6 +74,7 @@ func (vm *VM) strChar(L *lua.LState) int {
 // mapBytes flips the case of the ASCII letters from first to last.
 func (vm *VM) mapBytes(L *lua.LState, first, last byte) int {
 	s := vm.checkString(L, 1)
+	vm.checkLength(L, len(s))
 	vm.chargeBytes(threadOf(L), len(s))
 	b := []byte(s)
 	for i, c := range b {
@@ -101,6 +103,7 @@ func (vm *VM) strRep(L *lua.LState) int {
 
 func (vm *VM) strReverse(L *lua.LState) int {
 	s := vm.checkString(L, 1)
+	vm.checkLength(L, len(s))
 	vm.chargeBytes(threadOf(L), len(s))
 	b := make([]byte, len(s))
 	for i := range len(s) {

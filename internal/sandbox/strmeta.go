@@ -8,7 +8,7 @@ import (
 )
 
 // The metatable of strings. Scripts see a read-only view of it. Its arithmetic
-// metamethods are how "10" + 1 comes to use Lua's rules for numbers in strings:
+// metamethods make "10" + 1 use Lua's rules for numbers in strings:
 // the VM asks for a metamethod before it converts by its own.
 func (vm *VM) openStringMeta(methods, view *lua.LTable) {
 	vm.stringMeta = vm.root.CreateTable(0, 7)
@@ -42,7 +42,7 @@ func (vm *VM) stringArithmetic(event string, op func(a, b float64) float64) lua.
 	}
 }
 
-// mod is what the rewriter makes of a % b, with Lua 5.1's own formula.
+// mod computes a % b for rewritten code, with Lua 5.1's own formula.
 func (vm *VM) mod(L *lua.LState) int {
 	a, okA := L.Get(1).(lua.LNumber)
 	b, okB := L.Get(2).(lua.LNumber)
@@ -65,6 +65,7 @@ func (vm *VM) arithmetic(
 	L *lua.LState, event string, op func(a, b float64) float64, operand func(int) (*lua.FunctionProto, int, int),
 ) int {
 	a, b := L.Get(1), L.Get(2)
+	vm.chargeBytes(threadOf(L), textLen(a)+textLen(b))
 	x, okA := toNumber(a)
 	y, okB := toNumber(b)
 	if okA && okB {
@@ -89,7 +90,7 @@ func (vm *VM) arithmetic(
 	if p, register, pc := operand(which); p != nil {
 		name = quoteName(describeOperand(p, register, pc))
 	}
-	vm.Errorf(L, "%s", attempt("perform arithmetic on", name, bad.Type().String()))
+	vm.errorf(L, "%s", attempt("perform arithmetic on", name, bad.Type().String()))
 	return 0
 }
 
@@ -105,13 +106,14 @@ func callerInstruction(L *lua.LState) (p *lua.FunctionProto, pc int, i instructi
 }
 
 func (vm *VM) stringMinus(L *lua.LState) int {
+	vm.chargeBytes(threadOf(L), textLen(L.Get(1)))
 	n, ok := toNumber(L.Get(1))
 	if !ok {
 		name := ""
 		if p, pc, i := callerInstruction(L); p != nil {
 			name = quoteName(describeOperand(p, i.b(), pc))
 		}
-		vm.Errorf(L, "%s", attempt("perform arithmetic on", name, "string"))
+		vm.errorf(L, "%s", attempt("perform arithmetic on", name, "string"))
 	}
 	L.Push(-n)
 	return 1
@@ -123,9 +125,12 @@ func (vm *VM) checkLength(L *lua.LState, n int) {
 	if n > vm.lim.StringBytes || n < 0 {
 		vm.stop(threadOf(L), &LimitError{Limit: limitString, Max: int64(vm.lim.StringBytes)})
 	}
+	if n >= longString {
+		vm.takeIn(threadOf(L), n)
+	}
 }
 
-// concat is what the rewriter makes of a .. b .. c.
+// concat computes a .. b .. c for rewritten code.
 func (vm *VM) concat(L *lua.LState) int {
 	n := L.GetTop()
 	size := 0
@@ -147,6 +152,44 @@ func (vm *VM) concat(L *lua.LState) int {
 		b.WriteString(plainString(L.Get(i)))
 	}
 	L.Push(lua.LString(b.String()))
+	return 1
+}
+
+// fields adds to a table, which is the first argument and has so many values without a
+// key as the second says, what the third names by a letter each: values, and keys with
+// their values. What comes beyond those are values.
+func (vm *VM) fields(L *lua.LState) int {
+	t, at, how := L.Get(1).(*lua.LTable), int(L.Get(2).(lua.LNumber)), string(L.Get(3).(lua.LString))
+	var values []lua.LValue
+	i := 4
+	for _, c := range how {
+		if c == 'v' {
+			values = append(values, L.Get(i))
+			i++
+			continue
+		}
+		switch key := L.Get(i).(type) {
+		case *lua.LNilType:
+			vm.errorf(L, "table index is nil")
+		case lua.LNumber:
+			if math.IsNaN(float64(key)) {
+				vm.errorf(L, "table index is NaN")
+			}
+		}
+		t.RawSet(L.Get(i), L.Get(i+1))
+		i += 2
+	}
+	for ; i <= L.GetTop(); i++ {
+		values = append(values, L.Get(i))
+	}
+	if how[len(how)-1] == 'v' && L.GetTop() < 3+len(how)+strings.Count(how, "k") { // the last one gave none
+		values = values[:len(values)-1]
+	}
+	vm.chargeBytes(threadOf(L), 16*len(values))
+	for k, v := range values {
+		t.RawSetInt(at+k+1, v)
+	}
+	L.Push(t)
 	return 1
 }
 
@@ -175,7 +218,7 @@ func (vm *VM) concatSlow(L *lua.LState, n int) int {
 			if p, pc, call := callerInstruction(L); p != nil && (at == i || at == n) {
 				name = quoteName(describeRegister(p, call.a()+at, pc))
 			}
-			vm.Errorf(L, "%s", attempt("concatenate", name, bad.Type().String()))
+			vm.errorf(L, "%s", attempt("concatenate", name, bad.Type().String()))
 		}
 		L.Push(m)
 		L.Push(left)

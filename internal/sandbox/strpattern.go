@@ -9,6 +9,7 @@ import (
 
 // matcher returns a matcher whose work is charged to L's script.
 func (vm *VM) matcher(L *lua.LState, s, p string) *pattern.Matcher {
+	vm.chargeBytes(threadOf(L), len(p))
 	return pattern.New(s, p, func(n int) { vm.charge(threadOf(L), n) })
 }
 
@@ -16,7 +17,7 @@ func (vm *VM) matcher(L *lua.LState, s, p string) *pattern.Matcher {
 func (vm *VM) matchAt(L *lua.LState, m *pattern.Matcher, s, p int) int {
 	end, err := m.Match(s, p)
 	if err != nil {
-		vm.Errorf(L, "%s", err)
+		vm.errorf(L, "%s", err)
 	}
 	return end
 }
@@ -25,7 +26,7 @@ func (vm *VM) matchAt(L *lua.LState, m *pattern.Matcher, s, p int) int {
 func (vm *VM) capture(L *lua.LState, m *pattern.Matcher, i, s, e int) lua.LValue {
 	text, pos, isPos, err := m.Capture(i, s, e)
 	if err != nil {
-		vm.Errorf(L, "%s", err)
+		vm.errorf(L, "%s", err)
 	}
 	if isPos {
 		return lua.LNumber(pos)
@@ -119,14 +120,13 @@ func (vm *VM) strGsub(L *lua.LState) int {
 	if m.Anchored() {
 		skip = 1
 	}
-	var b strings.Builder
+	b := vm.builder(L)
 	at, n := 0, 0
 	for n < limit {
 		e := vm.matchAt(L, m, at, skip)
 		if e >= 0 {
 			n++
-			vm.replace(L, m, &b, repl, s, at, e)
-			vm.checkLength(L, b.Len())
+			vm.replace(L, m, b, repl, s, at, e)
 		}
 		switch {
 		case e > at:
@@ -145,15 +145,13 @@ func (vm *VM) strGsub(L *lua.LState) int {
 	if at < len(s) {
 		b.WriteString(s[at:])
 	}
-	vm.checkLength(L, b.Len())
-	vm.chargeBytes(threadOf(L), b.Len())
 	L.Push(lua.LString(b.String()))
 	L.Push(lua.LNumber(n))
 	return 2
 }
 
 // replace writes what takes the place of the match from at to e.
-func (vm *VM) replace(L *lua.LState, m *pattern.Matcher, b *strings.Builder, repl lua.LValue, s string, at, e int) {
+func (vm *VM) replace(L *lua.LState, m *pattern.Matcher, b *Builder, repl lua.LValue, s string, at, e int) {
 	var v lua.LValue
 	switch r := repl.(type) {
 	case lua.LString, lua.LNumber:
@@ -175,12 +173,12 @@ func (vm *VM) replace(L *lua.LState, m *pattern.Matcher, b *strings.Builder, rep
 	case isStringOrNumber(v):
 		b.WriteString(plainString(v))
 	default:
-		vm.Errorf(L, "invalid replacement value (a %s)", v.Type().String())
+		vm.errorf(L, "invalid replacement value (a %s)", v.Type().String())
 	}
 }
 
 // expand writes a replacement string with its %0 to %9.
-func (vm *VM) expand(L *lua.LState, m *pattern.Matcher, b *strings.Builder, r, s string, at, e int) {
+func (vm *VM) expand(L *lua.LState, m *pattern.Matcher, b *Builder, r, s string, at, e int) {
 	for i := 0; i < len(r); i++ {
 		c := r[i]
 		if c != '%' {
@@ -197,9 +195,6 @@ func (vm *VM) expand(L *lua.LState, m *pattern.Matcher, b *strings.Builder, r, s
 			b.WriteString(plainString(vm.capture(L, m, int(r[i]-'1'), at, e)))
 		default:
 			b.WriteByte(r[i])
-		}
-		if b.Len() > vm.lim.StringBytes {
-			vm.checkLength(L, b.Len())
 		}
 	}
 }

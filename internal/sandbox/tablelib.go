@@ -1,10 +1,6 @@
 package sandbox
 
-import (
-	"strings"
-
-	lua "github.com/yuin/gopher-lua"
-)
+import lua "github.com/yuin/gopher-lua"
 
 func (vm *VM) openTable() {
 	vm.library("table", entries{
@@ -27,20 +23,18 @@ func (vm *VM) tabConcat(L *lua.LState) int {
 	t := readable(vm.checkTable(L, 1))
 	sep := vm.optString(L, 2, "")
 	i, j := vm.optInt(L, 3, 1), vm.length(L, t, 4)
-	var b strings.Builder
+	b := vm.builder(L)
 	for first := i; i <= j; i++ {
 		if i > first {
 			b.WriteString(sep)
 		}
 		v := at(t, i)
 		if !isStringOrNumber(v) {
-			vm.Errorf(L, "invalid value (%s) at index %d in table for 'concat'", v.Type().String(), i)
+			vm.errorf(L, "invalid value (%s) at index %d in table for 'concat'", v.Type().String(), i)
 		}
 		b.WriteString(plainString(v))
-		vm.checkLength(L, b.Len())
 		vm.charge(threadOf(L), 1)
 	}
-	vm.chargeBytes(threadOf(L), b.Len())
 	L.Push(lua.LString(b.String()))
 	return 1
 }
@@ -64,7 +58,7 @@ func (vm *VM) tabInsert(L *lua.LState) int {
 		}
 		vm.setIndex(t, pos, L.Get(3))
 	default:
-		vm.Errorf(L, "wrong number of arguments to 'insert'")
+		vm.errorf(L, "wrong number of arguments to 'insert'")
 	}
 	return 0
 }
@@ -162,12 +156,12 @@ func (s *sorter) sort(lo, up int) {
 		for {
 			for i++; s.less(s.at(i), pivot); i++ {
 				if i > up {
-					s.vm.Errorf(s.L, "invalid order function for sorting")
+					s.vm.errorf(s.L, "invalid order function for sorting")
 				}
 			}
 			for j--; s.less(pivot, s.at(j)); j-- {
 				if j < lo {
-					s.vm.Errorf(s.L, "invalid order function for sorting")
+					s.vm.errorf(s.L, "invalid order function for sorting")
 				}
 			}
 			if j < i {
@@ -195,6 +189,7 @@ func (vm *VM) less(L *lua.LState, a, b lua.LValue) bool {
 		}
 	case lua.LString:
 		if y, ok := b.(lua.LString); ok {
+			vm.chargeBytes(threadOf(L), min(len(x), len(y)))
 			return x < y
 		}
 	default:
@@ -214,6 +209,6 @@ func (vm *VM) less(L *lua.LState, a, b lua.LValue) bool {
 	if ta == tb {
 		text = "attempt to compare two " + ta + " values"
 	}
-	vm.Raise(L, lua.LString(text)) // without a position, as C Lua has it
+	vm.raise(L, lua.LString(text)) // without a position, as C Lua has it
 	return false
 }

@@ -9,7 +9,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// thread is what we know of one lua.LState. It is also the state's Context,
+// thread holds what we know about one lua.LState. It is also the state's Context,
 // because the VM asks L.ctx.Done() before each instruction: that is where steps
 // are counted and where a stop takes effect. Nothing else may use it as a
 // context; VM.Context gives the branch's real one.
@@ -18,11 +18,12 @@ type thread struct {
 	L      *lua.LState
 	parent *thread // the thread that waits for this one, nil at the bottom
 	task   *task
+	life   *life
 	co     *coroutine // the coroutine it runs in, nil outside
 	base   int        // frames below it in the threads that wait, but for the outermost few
 }
 
-// thrown is what unwinds the Go stack: a script's error, or a stop.
+// thrown unwinds the Go stack: a script's error, or a stop.
 type thrown struct{ err error }
 
 func threadOf(L *lua.LState) *thread {
@@ -30,9 +31,9 @@ func threadOf(L *lua.LState) *thread {
 	return ts
 }
 
-// Context returns the context of the branch that L runs in: for calls that
+// contextOf returns the context of the branch that L runs in: for calls that
 // block. (L.Context is the step counter.)
-func (vm *VM) Context(L *lua.LState) context.Context { return threadOf(L).task.ctx }
+func (vm *VM) contextOf(L *lua.LState) context.Context { return threadOf(L).task.ctx }
 
 // shallow is the nesting below which frames are not counted: looking at a
 // frame costs as much as the rest of a pcall, and so few threads cannot hurt.
@@ -41,17 +42,18 @@ const shallow = 8
 // newThread returns a thread that runs for parent, or at the bottom of task t.
 func (vm *VM) newThread(parent *thread, t *task) *thread {
 	var ts *thread
-	if n := len(vm.free); n > 0 {
-		ts = vm.free[n-1]
-		vm.free[n-1] = nil
-		vm.free = vm.free[:n-1]
+	l := t.life
+	if n := len(l.free); n > 0 {
+		ts = l.free[n-1]
+		l.free[n-1] = nil
+		l.free = l.free[:n-1]
 	} else {
 		L, _ := vm.root.NewThread()
 		ts = &thread{vm: vm, L: L}
 		L.SetContext(ts)
 		L.Panic = vm.onPanic
 	}
-	ts.parent, ts.task, ts.co, ts.base = parent, t, nil, 0
+	ts.parent, ts.task, ts.life, ts.co, ts.base = parent, t, l, nil, 0
 	if parent != nil {
 		ts.co = parent.co
 		if t.depth >= shallow {
@@ -73,7 +75,7 @@ const (
 // gone with that.
 func (vm *VM) dropThread(ts *thread, failed bool) {
 	ts.parent, ts.task, ts.co = nil, nil, nil
-	if len(vm.free) >= maxFree || registers(ts.L) > maxPooled {
+	if len(ts.life.free) >= maxFree || registers(ts.L) > maxPooled {
 		return
 	}
 	if failed {
@@ -81,7 +83,7 @@ func (vm *VM) dropThread(ts *thread, failed bool) {
 	} else {
 		ts.L.SetTop(0)
 	}
-	vm.free = append(vm.free, ts)
+	ts.life.free = append(ts.life.free, ts)
 }
 
 // enter is newThread for a call out of parent, within the limit of nesting.
@@ -128,7 +130,7 @@ func (ts *thread) protect(f func() error) (fnErr, raised error) {
 	return fnErr, nil
 }
 
-// callStackOverflow is what the VM panics with when a thread's frames are used
+// callStackOverflow is the VM's panic value when a thread's frames are used
 // up (its own check for it never holds).
 const callStackOverflow = "lua callstack overflow"
 
@@ -141,31 +143,38 @@ func (ts *thread) recovered(r any) error {
 		return ts.vm.raised(ts.L, r.Object)
 	case string:
 		if r == callStackOverflow {
-			where := ts.vm.Where(ts.L, 0).String()
+			where := ts.vm.where(ts.L, 0).String()
 			return ts.vm.raised(ts.L, lua.LString(where+": stack overflow"))
 		}
 	case nil:
 		r = errors.New("the goroutine was ended by runtime.Goexit")
 	}
-	where := ts.vm.Where(ts.L, 0)
-	err := &PanicError{Value: r, Stack: debug.Stack(), File: where.File, Line: where.Line, Frames: ts.vm.Frames(ts.L)}
-	ts.vm.stopErr = err
+	where := ts.vm.where(ts.L, 0)
+	err := &PanicError{Value: r, Stack: debug.Stack(), File: where.File, Line: where.Line, Frames: ts.vm.stack(ts.L)}
+	ts.life.stopErr = err
 	return err
 }
 
 // Deadline, Done, Err and Value make a thread the context of its LState.
 
-// Deadline is that of the branch.
+// Deadline returns the branch's deadline.
 func (ts *thread) Deadline() (time.Time, bool) { return ts.task.ctx.Deadline() }
 
 // Done is called by the VM before each instruction. It counts the step and,
 // where the run is to stop, unwinds.
 func (ts *thread) Done() <-chan struct{} {
-	if m := &ts.vm.meter; m.left > 0 && !ts.vm.attention.Load() {
+	l := ts.life
+	if m := &l.meter; m.left > 0 && !l.attention.Load() {
 		m.left--
+		if l.long {
+			ts.weigh()
+		}
 		return nil
 	}
 	ts.vm.refill(ts, 1)
+	if l.long {
+		ts.weigh()
+	}
 	if c := ts.vm.opts.Cover; c != nil {
 		c.step(ts.L)
 	}
@@ -175,5 +184,5 @@ func (ts *thread) Done() <-chan struct{} {
 // Err never says more than the branch's context does.
 func (ts *thread) Err() error { return ts.task.ctx.Err() }
 
-// Value is that of the branch.
+// Value returns the branch's value.
 func (ts *thread) Value(key any) any { return ts.task.ctx.Value(key) }

@@ -3,19 +3,20 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/mepc/mepc-run/internal/clock"
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
 )
 
-// Options is what a VM needs of its host. The zero Options is usable.
+// Options holds what a VM needs of its host. The zero Options is usable.
 type Options struct {
 	Limits Limits
-	// Clock is what os.time and Sleep go by; nil is clock.Wall. With a
+	// Clock drives os.time and Sleep; nil is clock.Wall. With a
 	// *clock.Virtual everything is deterministic: see sched.go.
 	Clock clock.Clock
 	// Seed seeds math.random.
@@ -28,38 +29,30 @@ type Options struct {
 	// Print receives what print writes, a call at a time and without the final
 	// newline. With nil it is dropped.
 	Print func(line string)
+	// Absent returns what to use in place of a global that other Luas have; nil, or
+	// "": the closest name is suggested.
+	Absent func(name string) string
 }
 
-// VM is the Lua of one run. Its methods that take a *lua.LState are for host
-// functions and must be called with the state that the function was given;
-// the others are for Go code outside, and wait for each other.
+// VM is the Lua of one run. Lua runs only inside an Entry: see there. The VM's own
+// methods are for Go code outside, and wait for each other.
 type VM struct {
 	opts  Options
 	lim   Limits
 	clock clock.Clock
-	rng   *rand.Rand
-	sched scheduler
-	meter meter
-	heap  heapWatch
-	// attention is set by other goroutines that have something to say: the next
-	// step looks, however much of its slice is left.
-	attention atomic.Bool
+	life  atomic.Pointer[life]
 
 	// root owns the globals and runs no code: it has no context, so that
 	// NewThread on it makes threads without one of their own.
 	root                       *lua.LState
 	env                        *lua.LTable // what compiled code sees as its globals
 	stringMeta, stringMetaView *lua.LTable
-	public                     *lua.LTable // the same without our internals: what _G shows
-	free                       []*thread   // threads that ended well, ready for the next call
 
-	stopErr error // a limit or a panic: the whole VM is over
-	closed  bool
+	vendored *lua.LTable // the globals of vendored files; nil: none was loaded
+	prompt   *lua.LTable // the globals of a prompt; nil: there was none
+	public   *lua.LTable // the same without our internals: what _G shows
 
-	branches  int                     // alive
-	suspended map[*coroutine]struct{} // coroutines that hold a goroutine
-	reapMu    sync.Mutex
-	reap      []*coroutine // suspended, and no longer reachable from Lua
+	closed bool
 }
 
 // ErrClosed is returned for a VM that was closed.
@@ -81,17 +74,14 @@ func New(opts Options) *VM {
 	setMaxArrayIndex()
 	lim := opts.Limits.WithDefaults()
 	vm := &VM{
-		opts:      opts,
-		lim:       lim,
-		clock:     opts.Clock,
-		rng:       rand.New(rand.NewPCG(uint64(opts.Seed), 0x6d657063)),
-		suspended: map[*coroutine]struct{}{},
+		opts:  opts,
+		lim:   lim,
+		clock: opts.Clock,
 	}
 	if vm.clock == nil {
 		vm.clock = clock.Wall{}
 	}
-	vm.meter.budget = lim.Steps
-	vm.sched.init(vm.clock, opts.Shuffle)
+	vm.life.Store(vm.newLife())
 	vm.root = lua.NewState(lua.Options{
 		SkipOpenLibs: true, CallStackSize: 8, RegistrySize: 128,
 		RegistryMaxSize: 1 << 18, RegistryGrowStep: 1024, MinimizeStackMemory: true,
@@ -103,10 +93,6 @@ func New(opts Options) *VM {
 	vm.openLibraries()
 	return vm
 }
-
-// State returns a state for NewTable, NewFunction and NewUserData. It runs no
-// code.
-func (vm *VM) State() *lua.LState { return vm.root }
 
 // SetGlobal defines a global, for scripts to read. A table should be given as
 // Frozen returns it.
@@ -123,6 +109,13 @@ func (vm *VM) Globals() []string {
 	}
 	sort.Strings(names)
 	return names
+}
+
+// Library returns the global of that name if it is a table, such as string or a
+// host's module, or nil.
+func (vm *VM) Library(name string) *lua.LTable {
+	t, _ := vm.public.RawGetString(name).(*lua.LTable)
+	return t
 }
 
 // Members returns the globals that scripts can use, each with the names of its
@@ -148,44 +141,49 @@ func (vm *VM) Load(p *Program) *lua.LFunction {
 	if vm.opts.Cover != nil {
 		vm.opts.Cover.load(p)
 	}
-	return vm.root.NewFunctionFromProto(p.proto)
+	fn := vm.root.NewFunctionFromProto(p.proto)
+	if p.Vendored {
+		fn.Env = vm.vendoredEnv()
+	}
+	return fn
 }
 
 // Run runs the program under ctx and returns what it returns.
 func (vm *VM) Run(ctx context.Context, p *Program, args ...lua.LValue) (values []lua.LValue, err error) {
-	err = vm.Do(ctx, func(L *lua.LState) (err error) {
-		values, err = vm.Call(L, vm.Load(p), args...)
+	err = vm.Do(ctx, func(e Entry) (err error) {
+		values, err = e.Call(vm.Load(p), args...)
 		return err
 	})
 	return values, err
 }
 
 // Do enters the VM from Go: it waits until nobody else runs in it and calls f
-// with a state that Call, Parallel and the others accept. It returns f's error,
-// or what f raised. It must not be called from inside the VM.
-func (vm *VM) Do(ctx context.Context, f func(L *lua.LState) error) (err error) {
-	t := vm.sched.newTask(ctx, nil)
+// with an Entry. It returns f's error, or what f raised. It must not be called
+// from inside the VM.
+func (vm *VM) Do(ctx context.Context, f func(e Entry) error) (err error) {
+	l := vm.life.Load()
+	t := l.newTask(ctx, nil)
 	defer t.cancel(nil)
-	vm.sched.acquire(t)
-	defer vm.sched.release(t)
+	l.sched.acquire(t)
+	defer l.sched.release(t)
 	if vm.closed {
 		return ErrClosed
 	}
-	vm.heap.begin(vm)
-	defer vm.heap.end()
-	vm.meter.settle()
-	quiet := context.AfterFunc(ctx, func() { vm.attention.Store(true) })
+	l.heap.begin(l, vm.lim.HeapBytes)
+	defer l.heap.end()
+	l.meter.settle()
+	quiet := context.AfterFunc(ctx, func() { l.attention.Store(true) })
 	defer quiet()
 	ts := vm.newThread(nil, t)
 	if err := vm.checkStop(ts); err != nil {
 		return err
 	}
-	fnErr, err := ts.protect(func() error { return f(ts.L) })
+	fnErr, err := ts.protect(func() error { return f(Entry{vm, ts.L}) })
 	if err == nil {
 		err = fnErr
 	}
 	if r, ok := err.(*RaisedError); ok {
-		vm.fillMessage(ts, r)
+		err = vm.fillMessage(ts, r)
 	}
 	vm.dropThread(ts, true)
 	return err
@@ -194,43 +192,50 @@ func (vm *VM) Do(ctx context.Context, f func(L *lua.LState) error) (err error) {
 // Grace is Do for what must happen after a run was stopped, such as deferred
 // closures: f has a step allowance of its own, on top of what the run used, and
 // what stopped the run before does not stop f. ctx is the grace period.
-func (vm *VM) Grace(ctx context.Context, steps int64, f func(L *lua.LState) error) error {
-	hold := vm.sched.newTask(ctx, nil)
+func (vm *VM) Grace(ctx context.Context, steps int64, f func(e Entry) error) error {
+	l := vm.life.Load()
+	hold := l.newTask(ctx, nil)
 	defer hold.cancel(nil)
-	vm.sched.acquire(hold)
-	vm.meter.settle()
-	budget, began, stop := vm.meter.budget, vm.meter.began, vm.stopErr
-	vm.meter.budget, vm.meter.began = vm.meter.used+steps, vm.meter.used
-	vm.stopErr = nil
-	vm.heap.forgive()
-	vm.sched.release(hold)
+	l.sched.acquire(hold)
+	restore := l.allow(steps)
+	l.heap.forgive()
+	l.sched.release(hold)
 	defer func() {
-		vm.sched.acquire(hold)
-		vm.meter.settle()
-		vm.meter.budget, vm.meter.began = budget, began
-		vm.stopErr = stop
-		vm.sched.release(hold)
+		l.sched.acquire(hold)
+		restore()
+		l.sched.release(hold)
 	}()
 	return vm.Do(ctx, f)
 }
 
 // Steps returns how many steps were used so far. It must not be called while
 // the VM runs, except from a host function.
-func (vm *VM) Steps() int64 { return vm.meter.total() }
+func (vm *VM) Steps() int64 { return vm.life.Load().meter.total() }
 
 // Close ends the VM: it unwinds suspended coroutines and frees what they hold.
 func (vm *VM) Close() {
-	t := vm.sched.newTask(context.Background(), nil)
+	l := vm.life.Load()
+	t := l.newTask(context.Background(), nil)
 	defer t.cancel(nil)
-	vm.sched.acquire(t)
-	defer vm.sched.release(t)
+	l.sched.acquire(t)
+	defer l.sched.release(t)
 	if vm.closed {
 		return
 	}
 	vm.closed = true
-	for co := range vm.suspended {
-		co.kill()
+	l.heap.stop()
+	for co := range l.suspended {
+		l.kill(co)
 	}
-	vm.free = nil
+	l.free = nil
 	vm.root.Close()
+}
+
+// IsName reports whether s can name a variable in Lua.
+func IsName(s string) bool {
+	if s == "" || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return false
+	}
+	_, err := parse.Parse(strings.NewReader("local "+s+" = 1"), "")
+	return err == nil // else it begins with a digit, or is a word of the language
 }

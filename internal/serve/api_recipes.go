@@ -12,13 +12,14 @@ import (
 
 // recipeAnswer is a recipe as the API has it.
 type recipeAnswer struct {
-	Name    string        `json:"name"`
-	Doc     string        `json:"doc,omitempty"`
-	Version string        `json:"version,omitempty"` // "" when none could be loaded yet
-	Loaded  *time.Time    `json:"loaded,omitempty"`
-	Trouble string        `json:"trouble,omitempty"` // why its newest files are not taken
-	Params  []paramAnswer `json:"params"`
-	// Triggers are what starts it by itself, in words.
+	Name     string        `json:"name"`
+	Doc      string        `json:"doc,omitempty"`
+	Version  string        `json:"version,omitempty"` // "" when none could be loaded yet
+	Loaded   *time.Time    `json:"loaded,omitempty"`
+	Trouble  string        `json:"trouble,omitempty"`  // why its newest files are not taken
+	Warnings []string      `json:"warnings,omitempty"` // what of it cannot work, such as a webhook whose secret is too short
+	Params   []paramAnswer `json:"params"`
+	// Triggers describe in words what starts it by itself.
 	Triggers []string `json:"triggers"`
 }
 
@@ -27,21 +28,22 @@ type paramAnswer struct {
 	Type     string   `json:"type"`
 	Doc      string   `json:"doc,omitempty"`
 	Required bool     `json:"required,omitempty"`
+	Usual    bool     `json:"usual,omitempty"` // one of the recipe's last runs was given it
 	Default  any      `json:"default,omitempty"`
 	Min      *float64 `json:"min,omitempty"`
 	Max      *float64 `json:"max,omitempty"`
 	Values   []string `json:"values,omitempty"`
 }
 
-func answerOf(r *reload.Recipe) recipeAnswer {
-	a := recipeAnswer{Name: r.Name, Trouble: r.Trouble, Params: []paramAnswer{}, Triggers: []string{}}
+func (s *Server) answerOf(r *reload.Recipe) recipeAnswer {
+	a := recipeAnswer{Name: r.Name, Trouble: r.Trouble, Warnings: s.warnings(r), Params: []paramAnswer{}, Triggers: []string{}}
 	v := r.Version
 	if v == nil {
 		return a
 	}
 	a.Doc, a.Version, a.Loaded = v.Doc, v.Hash[:12], &v.Loaded
 	for _, p := range v.Params {
-		a.Params = append(a.Params, paramAnswer(p))
+		a.Params = append(a.Params, paramAnswer{p.Name, p.Type, p.Doc, p.Required, false, p.Default, p.Min, p.Max, p.Values})
 	}
 	for _, t := range v.Triggers {
 		a.Triggers = append(a.Triggers, t.String())
@@ -52,7 +54,7 @@ func answerOf(r *reload.Recipe) recipeAnswer {
 func (s *Server) listRecipes(*call) (any, error) {
 	all := []recipeAnswer{}
 	for _, r := range s.opts.Recipes.Recipes() {
-		all = append(all, answerOf(r))
+		all = append(all, s.answerOf(r))
 	}
 	return all, nil
 }
@@ -61,6 +63,9 @@ func (s *Server) recipe(c *call) (*reload.Recipe, error) {
 	name := c.PathValue("name")
 	if r := s.opts.Recipes.Recipe(name); r != nil {
 		return r, nil
+	}
+	if !s.loaded() {
+		return nil, errLoading
 	}
 	var names []string
 	for _, r := range s.opts.Recipes.Recipes() {
@@ -74,7 +79,40 @@ func (s *Server) getRecipe(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answerOf(r), nil
+	a := s.answerOf(r)
+	usual, err := s.usual(r.Name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range a.Params {
+		a.Params[i].Usual = usual[a.Params[i].Name]
+	}
+	return a, nil
+}
+
+// lastOnes is the number of a recipe's runs that decide which parameters are usual.
+const lastOnes = 10
+
+// usual returns the parameters that a recipe's last runs were given.
+func (s *Server) usual(recipe string) (map[string]bool, error) {
+	ids, err := s.runs.list()
+	if err != nil {
+		return nil, err
+	}
+	given, seen := map[string]bool{}, 0
+	for _, id := range ids {
+		sum, err := s.runs.summary(id)
+		if err != nil || sum == nil || sum.Recipe != recipe {
+			continue
+		}
+		for name := range sum.Params {
+			given[name] = true
+		}
+		if seen++; seen == lastOnes {
+			break
+		}
+	}
+	return given, nil
 }
 
 // trigger is the body of a request for a run.
@@ -142,7 +180,7 @@ func (s *Server) rehearse(c *call) (any, error) {
 		body.World = "live"
 	case "live", "empty":
 	default:
-		return nil, failure.New(failure.Invalid, "world is live or empty, and not %q", body.World)
+		return nil, failure.New(failure.Invalid, "world must be live or empty, not %q", body.World)
 	}
 	data, err := s.opts.Rehearse.Rehearse(c.Context(), r, body.Params, body.World)
 	if err != nil {

@@ -2,15 +2,17 @@ package serve
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/queue"
 )
 
-// status is what the server tells of itself.
+// status is the server's report of itself.
 type status struct {
 	Version string   `json:"version"`
 	Running int      `json:"running"`
@@ -22,12 +24,18 @@ type status struct {
 
 func (s *Server) status(*call) (any, error) {
 	running, waiting := s.opts.Queue.List()
-	st := status{Version: s.opts.Version, Running: len(running), Waiting: len(waiting), Paused: s.opts.Queue.Paused(), Trouble: []string{}}
+	st := status{Version: s.opts.Version, Running: len(running), Waiting: len(waiting), Paused: s.opts.Queue.Paused(), Trouble: append([]string{}, s.opts.Recipes.Trouble()...)}
 	for _, r := range s.opts.Recipes.Recipes() {
 		st.Recipes++
 		if r.Trouble != "" {
 			st.Trouble = append(st.Trouble, r.Name+": "+r.Trouble)
 		}
+		for _, text := range s.warnings(r) {
+			st.Trouble = append(st.Trouble, r.Name+": "+text)
+		}
+	}
+	if !s.loaded() {
+		st.Trouble = append(st.Trouble, errLoading.Error())
 	}
 	return st, nil
 }
@@ -46,7 +54,7 @@ func (s *Server) listRuns(c *call) (any, error) {
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 500 {
-			return nil, failure.New(failure.Invalid, "limit is a number from 1 to 500, and not %q", text)
+			return nil, failure.New(failure.Invalid, "limit must be a number from 1 to 500, not %q", text)
 		}
 		limit = n
 	}
@@ -121,7 +129,6 @@ func (s *Server) getRun(c *call) (any, error) {
 		return nil, failure.New(failure.NotFound, "no run %s", id)
 	}
 	a := runAnswer{Summary: run.Summary()}
-	a.Calls, a.Undoings = run.CallSummaries(), run.Undoings()
 	if asked {
 		a.Request = &e
 	}
@@ -158,9 +165,25 @@ func (s *Server) queue(*call) (any, error) {
 func (s *Server) pause(c *call) (any, error) { return nil, s.opts.Queue.Pause(c.who) }
 func (s *Server) resume(*call) (any, error)  { return nil, s.opts.Queue.Resume() }
 func (s *Server) healthz(*call) (any, error) { return nil, nil }
-func (s *Server) readyz(*call) (any, error) {
+
+// unready is why the server does not take requests.
+type unready struct{ error }
+
+// patience limits the time that what the server depends on may take to answer.
+const patience = 2 * time.Second
+
+// readyz touches what it vouches for: the recipes, the queue, the disk.
+func (s *Server) readyz(c *call) (any, error) {
 	if s.ending.Err() != nil {
 		return nil, queue.ErrClosed
+	}
+	if !s.loaded() {
+		return nil, errLoading
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	if err := s.opts.Queue.Ready(ctx); err != nil {
+		return nil, unready{err}
 	}
 	return nil, nil
 }

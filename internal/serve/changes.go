@@ -3,9 +3,11 @@ package serve
 import (
 	"context"
 	"time"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// calm is how long changes are gathered before they are told.
+// calm is the time changes are gathered before they are sent.
 const calm = 200 * time.Millisecond
 
 // changes tells a page that something is different.
@@ -15,11 +17,7 @@ func (s *Server) changes(c *call) (any, error) {
 	for out.flush() == nil { // else the reader has gone
 		queue, recipes := s.opts.Queue.Changed(), s.opts.Recipes.Changed()
 		waiting, stop := context.WithCancel(c.Context())
-		silent := make(chan struct{})
-		go func() {
-			_ = s.opts.Clock.Sleep(waiting, beat*tick)
-			close(silent)
-		}()
+		silent := failure.Go(func() error { return s.opts.Clock.Sleep(waiting, beat*tick) })
 		changed := true
 		select {
 		case <-s.ending.Done():

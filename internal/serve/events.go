@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// tick is how often a journal that somebody watches is looked at.
+	// tick is the interval between looks at a journal that somebody watches.
 	tick = 150 * time.Millisecond
 	// beat is after how many ticks without news a comment is sent: what stands
 	// between us and the reader must not take the silence for an end.

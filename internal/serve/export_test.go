@@ -1,5 +1,10 @@
 package serve
 
+import (
+	"context"
+	"net"
+)
+
 // Routes returns the routes as "GET /path".
 func Routes() []string {
 	var all []string
@@ -7,4 +12,9 @@ func Routes() []string {
 		all = append(all, r.Method+" "+r.Path)
 	}
 	return all
+}
+
+// ServeFor is Serve with other numbers of connections.
+func (s *Server) ServeFor(ctx context.Context, l net.Listener, all, reserved, share int) error {
+	return s.serve(ctx, l, newPool(places{all, reserved, share}))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/mepc/mepc-run/internal/queue"
 )
 
-// numbers are what Prometheus is told.
+// numbers are the metrics for Prometheus.
 type numbers struct {
 	registry *prometheus.Registry
 	answers  *prometheus.CounterVec
@@ -21,7 +21,7 @@ func newNumbers(s *Server) *numbers {
 	n := &numbers{
 		registry: prometheus.NewRegistry(),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mepc_http_answers_total", Help: "Requests that were answered, by route and status.",
+			Name: "mepc_http_answers_total", Help: "Answered requests, by route and status.",
 		}, []string{"route", "status"}),
 	}
 	gauge := func(name, help string, value func() int) prometheus.Collector {
@@ -29,16 +29,16 @@ func newNumbers(s *Server) *numbers {
 	}
 	n.registry.MustRegister(
 		n.answers, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), ended{s.opts.Queue},
-		gauge("mepc_runs_running", "Runs that go on.", func() int { running, _ := s.opts.Queue.List(); return len(running) }),
-		gauge("mepc_requests_waiting", "Requests that wait to be run.", func() int { _, waiting := s.opts.Queue.List(); return len(waiting) }),
-		gauge("mepc_queue_paused", "1 while nothing is started.", func() int {
+		gauge("mepc_runs_running", "Runs in progress.", func() int { running, _ := s.opts.Queue.List(); return len(running) }),
+		gauge("mepc_requests_waiting", "Requests waiting to be run.", func() int { _, waiting := s.opts.Queue.List(); return len(waiting) }),
+		gauge("mepc_queue_paused", "1 while the queue is paused.", func() int {
 			if s.opts.Queue.Paused() != "" {
 				return 1
 			}
 			return 0
 		}),
-		gauge("mepc_recipes", "Recipes that are loaded.", func() int { return len(s.opts.Recipes.Recipes()) }),
-		gauge("mepc_recipes_troubled", "Recipes whose newest files are not taken.", func() int {
+		gauge("mepc_recipes", "Loaded recipes.", func() int { return len(s.opts.Recipes.Recipes()) }),
+		gauge("mepc_recipes_troubled", "Recipes whose newest files were rejected.", func() int {
 			n := 0
 			for _, r := range s.opts.Recipes.Recipes() {
 				if r.Trouble != "" {
@@ -55,7 +55,7 @@ func newNumbers(s *Server) *numbers {
 // ended counts the requests that have ended since the server began.
 type ended struct{ queue *queue.Queue }
 
-var endedDesc = prometheus.NewDesc("mepc_requests_ended_total", "Requests that have ended, by recipe and how.", []string{"recipe", "status"}, nil)
+var endedDesc = prometheus.NewDesc("mepc_requests_ended_total", "Ended requests, by recipe and result.", []string{"recipe", "status"}, nil)
 
 // Describe implements prometheus.Collector.
 func (ended) Describe(ch chan<- *prometheus.Desc) { ch <- endedDesc }

@@ -8,7 +8,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// The page is three files, and needs nothing else.
+// The page is these files, and needs nothing else.
 //
 //go:embed page
 var page embed.FS
@@ -31,7 +31,9 @@ func (s *Server) addPage() {
 	}
 	s.mux.HandleFunc("GET /{$}", file("index.html", "text/html"))
 	s.mux.HandleFunc("GET /page/app.css", file("app.css", "text/css"))
-	s.mux.HandleFunc("GET /page/app.js", file("app.js", "text/javascript"))
+	for _, name := range []string{"app.js", "dom.js", "now.js", "recipes.js", "run.js"} {
+		s.mux.HandleFunc("GET /page/"+name, file(name, "text/javascript"))
+	}
 	s.mux.HandleFunc("POST /page/login", s.handler(route{Open: true, Status: http.StatusNoContent, handle: (*Server).login}))
 }
 

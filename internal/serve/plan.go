@@ -26,11 +26,11 @@ func planParams(data []byte, r *reload.Recipe) (map[string]any, error) {
 	case err != nil:
 		return nil, failure.Wrap(failure.Invalid, err, "the plan")
 	case p.Error != nil:
-		return nil, failure.New(failure.Invalid, "the plan is of a rehearsal that failed: %s", p.Error.Message)
+		return nil, failure.New(failure.Invalid, "the plan comes from a failed rehearsal: %s", p.Error.Message)
 	case p.Recipe.Name != r.Name:
-		return nil, failure.New(failure.Invalid, "the plan is of the recipe %s, and not of %s", p.Recipe.Name, r.Name)
+		return nil, failure.New(failure.Invalid, "the plan is for the recipe %s, not for %s", p.Recipe.Name, r.Name)
 	case len(p.Recipe.SecretParams) > 0:
-		return nil, failure.New(failure.Invalid, "the parameter %s is a secret, which no plan has", p.Recipe.SecretParams[0])
+		return nil, failure.New(failure.Invalid, "the parameter %s is a secret, and plans hold no secrets", p.Recipe.SecretParams[0])
 	}
 	params := map[string]any{}
 	for name, v := range p.Recipe.Params {

@@ -17,6 +17,10 @@ type Recipes interface {
 	Recipe(name string) *reload.Recipe
 	// Changed returns a channel that is closed when any has changed.
 	Changed() <-chan struct{}
+	// Loaded returns a channel that is closed when all were loaded once.
+	Loaded() <-chan struct{}
+	// Trouble returns what is wrong with the directory that they are in.
+	Trouble() []string
 }
 
 // Rehearser rehearses recipes.
@@ -24,6 +28,18 @@ type Rehearser interface {
 	// Rehearse returns the plan of a recipe with those parameters, encoded. world is
 	// live or empty.
 	Rehearse(ctx context.Context, r *reload.Recipe, params map[string]any, world string) ([]byte, error)
+}
+
+// errLoading is why a recipe is not there when the server has just begun.
+var errLoading = failure.New(failure.Unavailable, "the recipes are still being loaded").WithHint("try again in a while")
+
+func (s *Server) loaded() bool {
+	select {
+	case <-s.opts.Recipes.Loaded():
+		return true
+	default:
+		return false
+	}
 }
 
 // take refuses parameters that a run of the recipe would refuse, and those that the
@@ -34,8 +50,8 @@ func take(r *reload.Recipe, params map[string]any) error {
 	}
 	for _, p := range r.Version.Params {
 		if _, given := params[p.Name]; given && p.Type == "secret" {
-			return failure.New(failure.Invalid, "the parameter %s is a secret, and what waits to be run is on disk", p.Name).
-				WithHint("declare it when the server is started, with --secret %s=env:VARIABLE, and read it in the recipe by secret(%q)", p.Name, p.Name)
+			return failure.New(failure.Invalid, "the parameter %s is a secret, and waiting requests are kept on disk", p.Name).
+				WithHint("declare it when you start the server, with --secret %s=env:VARIABLE, and read it in the recipe with secret(%q)", p.Name, p.Name)
 		}
 	}
 	return runtime.CheckParams(r.Version.Params, params)

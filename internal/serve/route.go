@@ -13,8 +13,8 @@ type route struct {
 	Doc          string
 	Query        []query // what may stand behind the path's ?
 	Body, Answer any     // a value of the type that is taken, or answered; nil: none
-	Status       int     // of an answer that is no error
-	Open         bool    // nobody needs a token for it
+	Status       int     // of a successful answer
+	Open         bool    // it needs no token
 	Large        bool    // its body may be a plan
 	handle       func(*Server, *call) (any, error)
 }
@@ -30,7 +30,7 @@ func init() { routes = table() }
 func table() []route {
 	return []route{
 		{
-			Method: "GET", Path: "/api/v1/status", Doc: "The server, its queue and what goes wrong with recipes.",
+			Method: "GET", Path: "/api/v1/status", Doc: "The server, its queue, and problems with recipes.",
 			Answer: status{}, Status: http.StatusOK, handle: (*Server).status,
 		},
 		{
@@ -54,12 +54,12 @@ func table() []route {
 			Body: apply{}, Answer: queue.Entry{}, Status: http.StatusAccepted, Large: true, handle: (*Server).apply,
 		},
 		{
-			Method: "GET", Path: "/api/v1/runs", Doc: "Runs, newest first, and requests that did not become one.",
-			Query:  []query{{"app", "of this app"}, {"recipe", "of this recipe"}, {"status", "that ended so, or are running"}, {"before", "older than this run"}, {"limit", "at most so many; 50, and no more than 500"}},
+			Method: "GET", Path: "/api/v1/runs", Doc: "Runs, newest first, and requests that never became one.",
+			Query:  []query{{"app", "of this app"}, {"recipe", "of this recipe"}, {"status", "with this status: how they ended, or running"}, {"before", "older than this run"}, {"limit", "the maximum number; default 50, at most 500"}},
 			Answer: []runAnswer{}, Status: http.StatusOK, handle: (*Server).listRuns,
 		},
 		{
-			Method: "GET", Path: "/api/v1/runs/{id}", Doc: "A run, or a request that waits to be one.",
+			Method: "GET", Path: "/api/v1/runs/{id}", Doc: "A run, or a request that waits to become one.",
 			Answer: runAnswer{}, Status: http.StatusOK, handle: (*Server).getRun,
 		},
 		{
@@ -71,19 +71,19 @@ func table() []route {
 			Body: abort{}, Answer: queue.Entry{}, Status: http.StatusOK, handle: (*Server).abort,
 		},
 		{
-			Method: "GET", Path: "/api/v1/queue", Doc: "What runs, and what waits, in order.",
+			Method: "GET", Path: "/api/v1/queue", Doc: "Running and waiting requests, in order.",
 			Answer: queueAnswer{}, Status: http.StatusOK, handle: (*Server).queue,
 		},
 		{
-			Method: "POST", Path: "/api/v1/queue/pause", Doc: "Starts nothing from now on. What runs goes on.",
+			Method: "POST", Path: "/api/v1/queue/pause", Doc: "Pauses the queue. Running recipes go on.",
 			Status: http.StatusNoContent, handle: (*Server).pause,
 		},
 		{
-			Method: "POST", Path: "/api/v1/queue/resume", Doc: "Starts again what waits.",
+			Method: "POST", Path: "/api/v1/queue/resume", Doc: "Resumes the queue.",
 			Status: http.StatusNoContent, handle: (*Server).resume,
 		},
 		{
-			Method: "GET", Path: "/api/v1/approvals", Doc: "The questions that runs ask, and nobody has answered.",
+			Method: "GET", Path: "/api/v1/approvals", Doc: "Questions of runs that are not answered yet.",
 			Answer: []approvalAnswer{}, Status: http.StatusOK, handle: (*Server).approvals,
 		},
 		{
@@ -95,7 +95,11 @@ func table() []route {
 			Answer: routingAnswer{}, Status: http.StatusOK, handle: (*Server).routing,
 		},
 		{
-			Method: "GET", Path: "/api/v1/events", Doc: "Server-sent events: changed, whenever the queue, a run or a recipe has. Ask for what you need then.",
+			Method: "GET", Path: "/api/v1/containers/{name}/logs", Doc: "The last lines of the log of an app's container.",
+			Answer: logLines{}, Status: http.StatusOK, handle: (*Server).containerLogs,
+		},
+		{
+			Method: "GET", Path: "/api/v1/events", Doc: "Server-sent events: changed, whenever the queue, a run or a recipe changes. Then fetch what you need.",
 			Answer: stream[struct{}]{}, Status: http.StatusOK, handle: (*Server).changes,
 		},
 		{
@@ -104,11 +108,11 @@ func table() []route {
 		},
 		{Method: "GET", Path: "/metrics", Doc: "Numbers for Prometheus.", Status: http.StatusOK, handle: (*Server).metrics},
 		{
-			Method: "POST", Path: "/webhooks/{name}", Doc: "Starts a recipe that has an on.webhook. The body is a JSON object, signed in X-Hub-Signature-256; a delivery of the same name is taken once.",
+			Method: "POST", Path: "/webhooks/{name}", Doc: "Starts a recipe that has an on.webhook. The body is a JSON object, signed in X-Hub-Signature-256; a delivery of the same name is accepted once.",
 			Body: map[string]any{}, Answer: queue.Entry{}, Status: http.StatusAccepted, Open: true, handle: (*Server).webhook,
 		},
-		{Method: "GET", Path: "/healthz", Doc: "Whether the server lives.", Open: true, Status: http.StatusNoContent, handle: (*Server).healthz},
-		{Method: "GET", Path: "/readyz", Doc: "Whether it takes requests.", Open: true, Status: http.StatusNoContent, handle: (*Server).readyz},
+		{Method: "GET", Path: "/healthz", Doc: "Whether the server is alive.", Open: true, Status: http.StatusNoContent, handle: (*Server).healthz},
+		{Method: "GET", Path: "/readyz", Doc: "Whether it accepts requests.", Open: true, Status: http.StatusNoContent, handle: (*Server).readyz},
 	}
 }
 

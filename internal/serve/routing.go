@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/keys"
+	"github.com/mepc/mepc-run/internal/state"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Servers are those that the page looks at.
@@ -40,10 +42,14 @@ type backendAnswer struct {
 }
 
 type containerAnswer struct {
-	Name    string `json:"name"`
-	Image   string `json:"image"`
-	Version string `json:"version"`
-	State   string `json:"state"`
+	Name    string    `json:"name"`
+	App     string    `json:"app,omitempty"`
+	Release string    `json:"release,omitempty"`
+	Image   string    `json:"image"`
+	Version string    `json:"version"`
+	State   string    `json:"state"`
+	Status  string    `json:"status"` // in the engine's words, such as Up 5 minutes (healthy)
+	Created time.Time `json:"created"`
 }
 
 const (
@@ -60,7 +66,7 @@ func (s *Server) routing(c *call) (any, error) {
 	}
 	boxes := s.boxes(ctx) // without an engine the lists are shown alone
 	out := routingAnswer{Hosts: []hostAnswer{}}
-	for key, err := range keys.Match(ctx, r, listPrefix+"*") {
+	for key, err := range servers.Keys(ctx, r, listPrefix+"*") {
 		if err != nil {
 			return nil, failure.Wrap(failure.Unavailable, err, "read the routing lists")
 		}
@@ -127,12 +133,15 @@ func (all boxes) at(backend string) *containerAnswer {
 		if !found || len(c.Names) == 0 {
 			continue
 		}
-		a := &containerAnswer{Name: strings.TrimPrefix(c.Names[0], "/"), Image: c.Labels["mepc.image"], State: c.State}
+		a := &containerAnswer{
+			Name: strings.TrimPrefix(c.Names[0], "/"), App: c.Labels["mepc.app"], Release: c.Labels["mepc.release"], Image: c.Labels["mepc.image"],
+			Version: c.Labels["mepc.version"], State: c.State, Status: c.Status, Created: time.Unix(c.Created, 0),
+		}
 		if a.Image == "" {
 			a.Image = c.Image
 		}
-		if i := strings.LastIndexByte(a.Image, ':'); i > strings.LastIndexByte(a.Image, '/') {
-			a.Version = a.Image[i+1:]
+		if a.Version == "" {
+			_, a.Version = state.SplitTag(a.Image)
 		}
 		return a
 	}

@@ -39,9 +39,16 @@ func (r *runs) summary(id string) (*journal.Summary, error) {
 	if known != nil {
 		return known, nil
 	}
-	run, err := r.dir.Get(id)
-	if err != nil || run == nil {
-		return nil, err
+	run, err := r.dir.Head(id)
+	if err != nil {
+		damage := err.Error()
+		if ofFile(err) {
+			damage = "its journal cannot be read"
+		}
+		return &journal.Summary{Header: &journal.Header{ID: id}, Status: "damaged", Damage: damage}, nil
+	}
+	if run == nil {
+		return nil, nil
 	}
 	s := run.Summary()
 	if run.Ended != nil || run.Settled != nil {
@@ -49,5 +56,6 @@ func (r *runs) summary(id string) (*journal.Summary, error) {
 		r.ended[id] = &s
 		r.mu.Unlock()
 	}
+	s.Asks = r.dir.Asks(run)
 	return &s, nil
 }

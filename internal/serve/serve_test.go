@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/client"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/lint"
 	"github.com/mepc/mepc-run/internal/queue"
@@ -34,37 +39,73 @@ func open(t *testing.T) (*httptest.Server, *queue.Queue) {
 	return openFor(t, 3)
 }
 
-// openFor opens one where so many requests may wait.
+// openFor opens one where the given number of requests may wait.
 func openFor(t testing.TB, most int) (*httptest.Server, *queue.Queue) {
 	t.Helper()
+	s, q := newServer(t, most, nil)
+	hs := httptest.NewServer(s)
+	t.Cleanup(hs.Close)
+	return hs, q
+}
+
+// nothing is a rehearser, and servers, that are not there.
+type nothing struct{}
+
+func (nothing) Rehearse(context.Context, *reload.Recipe, map[string]any, string) ([]byte, error) {
+	return nil, failure.New(failure.Unavailable, "no rehearsals here")
+}
+
+// newServer makes a server of the recipe shop and others, with its log in log.
+func newServer(t testing.TB, most int, log io.Writer, others ...string) (*serve.Server, *queue.Queue) {
+	t.Helper()
 	dir := t.TempDir()
+	for i, text := range others {
+		if err := os.WriteFile(fmt.Sprintf("%s/r%d.lua", dir, i), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	recipe := `on.webhook{secret = "hub", fields = {image = "push.ref"}}
 params{image = {required = true}, n = {type = "integer", default = 1}, key = {type = "secret"}}`
 	if err := os.WriteFile(dir+"/shop.lua", []byte(recipe), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	host := runtime.New(runtime.Options{Modules: append(std.Modules(std.Options{}), on.New())})
-	tree, err := reload.Open(t.Context(), reload.Options{
-		Dir: dir, Host: host, Linter: lint.New(host, runtime.Limits{}), Library: reload.Files{}, Clock: clock.Wall{}, Told: func(*reload.Recipe, error) {},
+	loader := &reload.Loader{Host: host, Linter: lint.New(host, runtime.Limits{}), Library: reload.Files{}}
+	tree, err := reload.Open(reload.Options{
+		Dir: dir, Load: loader.Load, Library: reload.Files{}, Clock: clock.Wall{}, Told: func(*reload.Recipe, error) {},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	tree.Load(t.Context())
+	logger := slog.New(slog.DiscardHandler)
+	if log != nil {
+		logger = slog.New(slog.NewTextHandler(log, nil))
+	}
 	q, err := queue.Open(queue.Options{
-		Journal: journal.Open(t.TempDir(), clock.Wall{}), Clock: clock.Wall{}, Log: log, Workers: 1, Max: most, Keep: 100,
+		Journal: journal.Open(t.TempDir(), clock.Wall{}), Clock: clock.Wall{}, Log: logger, Workers: 1, Max: most, Keep: 100,
 		Start: func(*queue.Request, queue.Attempt, *os.File) (queue.Process, error) { return nil, errors.New("no") },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = q.Close(context.Background()) })
-	s := httptest.NewServer(serve.New(serve.Options{
-		Queue: q, Journal: journal.Open(t.TempDir(), clock.Wall{}), Recipes: tree, Clock: clock.Wall{}, Log: log, Version: "test", Token: token,
-		Secrets: map[string]func() (string, error){"hub": func() (string, error) { return secret, nil }},
-	}))
-	t.Cleanup(s.Close)
-	return s, q
+	return serve.New(serve.Options{
+		Queue: q, Journal: journal.Open(t.TempDir(), clock.Wall{}), Recipes: tree, Clock: clock.Wall{}, Log: logger, Version: "test", Token: token,
+		Rehearse: nothing{},
+		Servers: serve.Servers{
+			Docker: func(context.Context) (*client.Client, error) {
+				return nil, failure.New(failure.Unavailable, "no engine here")
+			},
+			Redis: func(context.Context) (redis.UniversalClient, error) {
+				return nil, failure.New(failure.Unavailable, "no Redis here")
+			},
+		},
+		Secrets: map[string]func() (string, error){
+			"hub":   func() (string, error) { return secret, nil },
+			"short": func() (string, error) { return "short", nil },
+		},
+	}), q
 }
 
 // ask returns the status and the answer.
@@ -135,6 +176,9 @@ func TestWhoMayAskForWhat(t *testing.T) {
 		{"again", "POST", "/webhooks/shop", hook, []string{"X-Hub-Signature-256", sign(hook), "X-GitHub-Delivery", "1"}, 202, `"delivery":"1"`},
 		{"without the field", "POST", "/webhooks/shop", `{}`, []string{"X-Hub-Signature-256", sign(`{}`)}, 400, "image"},
 		{"a run", "POST", "/api/v1/recipes/shop/runs", `{"params": {"image": "x"}}`, auth, 202, `"state":"queued"`},
+		{"the same signed body under another name", "POST", "/webhooks/shop", hook, []string{"X-Hub-Signature-256", sign(hook), "X-GitHub-Delivery", "2"}, 202, `"delivery":"1"`},
+		{"a field of another type", "POST", "/webhooks/shop", `{"push": {"ref": [1]}}`, []string{"X-Hub-Signature-256", sign(`{"push": {"ref": [1]}}`)}, 400, "image"},
+		{"a body that is not an object", "POST", "/webhooks/shop", `null`, []string{"X-Hub-Signature-256", sign(`null`)}, 400, "not a JSON object"},
 		{"another", "POST", "/api/v1/recipes/shop/runs", `{"params": {"image": "x"}}`, auth, 202, ""},
 		{"too many", "POST", "/api/v1/recipes/shop/runs", `{"params": {"image": "x"}}`, auth, 503, "the queue is full"},
 		{"a run that is none", "GET", "/api/v1/runs/nothing", "", auth, 404, ""},
@@ -174,5 +218,27 @@ func TestOpenAPIDescribesWhatThereIs(t *testing.T) {
 		if doc.Components.Schemas[name] == nil {
 			t.Errorf("there is no schema %s", name)
 		}
+	}
+}
+
+// TestThePageIsSmall weighs what a browser loads of it before its first view.
+func TestThePageIsSmall(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	sum := 0
+	for _, path := range []string{"/", "/page/app.css", "/page/app.js", "/page/dom.js", "/page/now.js", "/page/recipes.js", "/page/run.js"} {
+		res, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d, %v", path, res.StatusCode, err)
+		}
+		sum += len(data)
+	}
+	if sum > 60_000 {
+		t.Errorf("the page is %d bytes", sum)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/journal"
 	"github.com/mepc/mepc-run/internal/queue"
+	"github.com/mepc/mepc-run/internal/say"
 )
 
 // Options configures a Server.
@@ -30,11 +33,12 @@ type Options struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Version  string
-	// Token is what a client of the API proves itself with; empty: nobody needs to,
+	// Token authenticates a client of the API; empty: no client needs to,
 	// as on a Unix socket that only its owner can open.
 	Token   string
 	Servers Servers
-	// Secrets are what webhooks are signed with, by name.
+	TLS     *tls.Config // nil: there is none
+	// Secrets sign webhooks, by name.
 	Secrets map[string]func() (string, error)
 }
 
@@ -44,6 +48,8 @@ type Server struct {
 	mux     *http.ServeMux
 	runs    *runs
 	numbers *numbers
+	keys    *hookKeys
+	refused sparing // webhooks, in the log
 	token   [sha256.Size]byte
 	ending  context.Context // done when the server stops: streams end then
 	end     context.CancelFunc
@@ -54,7 +60,6 @@ const (
 	maxBody     = 1 << 20  // bytes of a request
 	maxPlan     = 64 << 20 // bytes of one that brings a plan
 	maxHeader   = 16 << 10
-	maxConns    = 512
 	headerTime  = 5 * time.Second // to send the header
 	requestTime = 30 * time.Second
 	idleTime    = 2 * time.Minute
@@ -64,7 +69,7 @@ const (
 func New(opts Options) *Server {
 	s := &Server{opts: opts, mux: http.NewServeMux(), runs: newRuns(opts.Journal), token: sha256.Sum256([]byte(opts.Token))}
 	s.ending, s.end = context.WithCancel(context.Background())
-	s.numbers = newNumbers(s)
+	s.numbers, s.keys = newNumbers(s), &hookKeys{Server: s, read: map[string]key{}}
 	for _, r := range routes {
 		s.mux.HandleFunc(r.Method+" "+r.Path, s.handler(r))
 	}
@@ -75,11 +80,20 @@ func New(opts Options) *Server {
 // Serve answers what comes through l until ctx ends, and then for a while lets what
 // is being answered go on.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, newPool(places{all: 512, reserved: 64, share: 128}))
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, open *pool) error {
+	var warning failure.Crew
+	defer warning.Wait()
+	warning.Go(s.warn, failure.BugTo(s.opts.Log))
+	defer s.end()
 	h := &http.Server{
+		ConnState: open.state, ConnContext: withConn,
 		Handler: s, ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: requestTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
-	stopped := context.AfterFunc(ctx, func() {
+	stopped := failure.After(ctx, func() {
 		s.end()
 		ctx, cancel := context.WithTimeout(context.Background(), headerTime)
 		defer cancel()
@@ -88,7 +102,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 	})
 	defer stopped()
-	err := h.Serve(limited(l, maxConns))
+	l = open.listen(l)
+	if s.opts.TLS != nil {
+		l = tls.NewListener(l, s.opts.TLS)
+	}
+	err := h.Serve(l)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -154,6 +172,10 @@ func (s *Server) handler(rt route) http.HandlerFunc {
 				WithHint("it is in the server's state directory, in serve/token: send Authorization: Bearer TOKEN"))
 			return
 		}
+		if err := rt.wellFormed(r); err != nil {
+			s.refuse(w, err)
+			return
+		}
 		if err := protection.Check(r); err != nil && !rt.Open {
 			s.answer(w, http.StatusForbidden, failure.New(failure.Denied, "a page of another site asked for this"))
 			return
@@ -175,16 +197,27 @@ func (s *Server) handler(rt route) http.HandlerFunc {
 var protection = http.NewCrossOriginProtection()
 
 // authorized compares the token in constant time, by a digest, so that its length
-// is no secret either.
+// is not a secret either.
 func (s *Server) authorized(r *http.Request) bool {
 	if s.opts.Token == "" {
 		return true
 	}
-	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if cookie, err := r.Cookie(cookieName); err == nil && !bearer {
-		given = cookie.Value
+	if cookie, err := r.Cookie(cookieName); err == nil && r.Header.Get("Authorization") == "" && s.isToken(cookie.Value) {
+		trust(r)
+		return true
 	}
-	return s.isToken(given)
+	return s.hasBearer(r)
+}
+
+// hasBearer reports whether the token is in the request's header, where no browser
+// puts it by itself.
+func (s *Server) hasBearer(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || !s.isToken(given) {
+		return false
+	}
+	trust(r)
+	return true
 }
 
 func (s *Server) isToken(given string) bool {
@@ -192,7 +225,7 @@ func (s *Server) isToken(given string) bool {
 	return subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
 }
 
-// cookieName is that of the cookie in which the page keeps the token.
+// cookieName names the cookie in which the page keeps the token.
 const cookieName = "mepc_token"
 
 func host(remote string) string {
@@ -231,7 +264,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 		w.Header().Set("Connection", "close")
 		s.answer(w, http.StatusRequestEntityTooLarge, failure.New(failure.Invalid, "the request is larger than %d bytes", large.Limit))
 		return
-	case errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrClosed):
+	case errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrRecipeFull), errors.Is(err, queue.ErrClosed), errors.Is(err, errLoading), errors.As(err, new(unready)):
 		w.Header().Set("Retry-After", "10")
 		s.answer(w, http.StatusServiceUnavailable, err)
 		return
@@ -251,15 +284,19 @@ var statuses = map[failure.Kind]int{
 
 func (s *Server) answer(w http.ResponseWriter, status int, err error) {
 	var p problem
-	p.Error.Kind, p.Error.Message = failure.KindOf(err), err.Error()
+	p.Error.Kind, p.Error.Message = failure.KindOf(err), say.Clip(err.Error(), maxShown)
 	if e := failure.As(err); e != nil {
 		p.Error.Hint, p.Error.Details = e.Hint, e.Details
 	}
-	if status == http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && ofFile(err) || status == http.StatusInternalServerError {
 		s.opts.Log.Error("a request failed", "error", err)
+		p.Error.Message, p.Error.Hint, p.Error.Details = "the server failed: its log has the error", "", ""
 	}
 	s.put(w, status, p)
 }
+
+// ofFile reports whether an error tells of the server's own files.
+func ofFile(err error) bool { return errors.As(err, new(*fs.PathError)) }
 
 // counter remembers with which status a request was answered.
 type counter struct {

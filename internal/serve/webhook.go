@@ -13,6 +13,7 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/queue"
 	"github.com/mepc/mepc-run/internal/reload"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/modules/on"
 )
 
@@ -22,32 +23,66 @@ const signature = "X-Hub-Signature-256"
 
 var deliveries = []string{"X-GitHub-Delivery", "X-Gitea-Delivery", "Webhook-Id", "X-Delivery-Id"}
 
+// ignored answers a request that is in order and starts nothing.
+type ignored struct {
+	Ignored string `json:"ignored"` // why
+}
+
 // webhook takes a request for the on.webhook of a recipe that it is signed for; or,
-// where that has no secret, that proves itself with the server's token.
+// where that has no secret, that has the server's token in its header. The cookie of
+// the page is not enough: a browser adds it to what another page asks for.
 func (s *Server) webhook(c *call) (any, error) {
+	answer, err := s.takeHook(c)
+	if err != nil {
+		if ok, left := s.refused.allow(s.opts.Clock.Now()); ok {
+			s.opts.Log.Warn("a webhook is refused", "recipe", say.Clip(c.PathValue("name"), maxShown), "from", host(c.RemoteAddr), "reason", say.Clip(err.Error(), maxShown), "left_out", left)
+		}
+	}
+	return answer, err
+}
+
+func (s *Server) takeHook(c *call) (any, error) {
 	body, err := io.ReadAll(c.Body)
 	if err != nil {
 		return nil, err
 	}
-	r := s.opts.Recipes.Recipe(c.PathValue("name"))
-	hook, err := s.signed(r, c.Request, body)
+	name := c.PathValue("name")
+	r := s.opts.Recipes.Recipe(name)
+	if r == nil && !s.loaded() {
+		return nil, errLoading
+	}
+	hooks, err := s.signed(r, c.Request, body)
 	if err != nil {
 		return nil, err
 	}
-	event := map[string]any{}
-	if err := json.Unmarshal(body, &event); err != nil {
-		return nil, failure.New(failure.Invalid, "the body is no JSON object: %s", err)
+	var event map[string]any
+	if err := json.Unmarshal(body, &event); err != nil || event == nil {
+		return nil, failure.New(failure.Invalid, "the body is not a JSON object")
 	}
-	delivery := ""
+	q := queue.Request{Who: "webhook@" + host(c.RemoteAddr)}
 	for _, name := range deliveries {
-		delivery = cmp.Or(delivery, c.Header.Get(name))
+		q.Delivery = cmp.Or(q.Delivery, c.Header.Get(name))
 	}
-	return s.fire(r, hook, event, delivery, "webhook@"+host(c.RemoteAddr))
+	why := ""
+	for _, t := range hooks {
+		hook := t.Source.(*on.Webhook)
+		if why = hook.Differs(event); why != "" {
+			continue
+		}
+		if hook.Secret != "" && !hook.Repeats {
+			sum := sha256.Sum256(body)
+			q.Content = hex.EncodeToString(sum[:])
+		}
+		return s.fire(r, t, event, q)
+	}
+	s.opts.Log.Info("a webhook is ignored", "recipe", name, "reason", say.Clip(why, maxShown))
+	s.put(c.w, http.StatusOK, ignored{why})
+	return nil, nil
 }
 
-// signed returns the webhook that a request is for. Whether there is such a recipe
-// is told to nobody else.
-func (s *Server) signed(r *reload.Recipe, req *http.Request, body []byte) (*on.Trigger, error) {
+// signed returns the webhooks that a request proves itself for. Whether there is such
+// a recipe is shown to no one else.
+func (s *Server) signed(r *reload.Recipe, req *http.Request, body []byte) (hooks []*on.Trigger, err error) {
 	given, err := hex.DecodeString(strings.TrimPrefix(req.Header.Get(signature), "sha256="))
 	isSigned := err == nil && len(given) == sha256.Size
 	if r != nil && r.Version != nil {
@@ -55,39 +90,26 @@ func (s *Server) signed(r *reload.Recipe, req *http.Request, body []byte) (*on.T
 			hook, ok := t.Source.(*on.Webhook)
 			switch {
 			case !ok:
-			case hook.Secret == "" && s.opts.Token != "" && s.authorized(req):
-				return t, nil
+			case hook.Secret == "" && s.opts.Token != "" && s.hasBearer(req):
+				hooks = append(hooks, t)
 			case hook.Secret != "" && isSigned:
-				key, err := s.secret(hook.Secret)
+				key, err := s.keys.of(hook.Secret)
 				if err != nil {
-					return nil, failure.New(failure.Unavailable, "the secret %s of the webhook cannot be read: %s", hook.Secret, err).
-						WithHint("start the server with --secret %s=env:VARIABLE or file:PATH", hook.Secret)
+					return nil, failure.New(failure.Unavailable, "the secret of the webhook cannot be used: mepc-run status says why")
 				}
 				mac := hmac.New(sha256.New, []byte(key))
 				mac.Write(body)
 				if hmac.Equal(mac.Sum(nil), given) {
-					return t, nil
+					hooks = append(hooks, t)
 				}
 			}
 		}
 	}
-	return nil, failure.New(failure.Auth, "no webhook of this name takes the request").
-		WithHint("sign its body: %s: sha256=HMAC-SHA256(secret, body); or, where on.webhook names no secret, send the server's token", signature)
-}
-
-// minSecret is how long a key is at least that requests are signed with.
-const minSecret = 16
-
-func (s *Server) secret(name string) (string, error) {
-	read := s.opts.Secrets[name]
-	if read == nil {
-		return "", failure.New(failure.NotFound, "it is not declared")
+	if len(hooks) == 0 {
+		return nil, failure.New(failure.Auth, "no webhook of this name takes the request").
+			WithHint("sign its body: %s: sha256=HMAC-SHA256(secret, body); or, where on.webhook names no secret, send the server's token: Authorization: Bearer TOKEN", signature)
 	}
-	key, err := read()
-	if err == nil && len(key) < minSecret {
-		err = failure.New(failure.Invalid, "it has fewer than %d characters: it could be guessed", minSecret)
-	}
-	return key, err
+	return hooks, nil
 }
 
 // Fire takes an event of one of a recipe's triggers. When it returns nil the request
@@ -95,9 +117,9 @@ func (s *Server) secret(name string) (string, error) {
 func (s *Server) Fire(name string, t *on.Trigger, event map[string]any, delivery string) (id string, err error) {
 	r := s.opts.Recipes.Recipe(name)
 	if r == nil {
-		return "", failure.New(failure.NotFound, "there is no recipe %s any more", name)
+		return "", failure.New(failure.NotFound, "the recipe %s no longer exists", name)
 	}
-	e, err := s.fire(r, t, event, delivery, t.Kind())
+	e, err := s.fire(r, t, event, queue.Request{Who: t.Kind(), Delivery: delivery})
 	return e.ID, err
 }
 
@@ -107,8 +129,9 @@ func (s *Server) Ended(id string) bool {
 	return !known || e.State == queue.Done
 }
 
-func (s *Server) fire(r *reload.Recipe, t *on.Trigger, event map[string]any, delivery, who string) (queue.Entry, error) {
-	params := t.Params(event, r.Version.Params)
-	source := t.Kind() + " " + r.Name
-	return s.enqueue(r, queue.Request{Params: params, Source: source, Who: who, Delivery: delivery, Coalesce: t.Coalesces()})
+// fire asks for the run that an event starts.
+func (s *Server) fire(r *reload.Recipe, t *on.Trigger, event map[string]any, q queue.Request) (queue.Entry, error) {
+	q.Params = t.Params(event, r.Version.Params)
+	q.Source, q.Coalesce = t.Kind()+" "+r.Name, t.Coalesces()
+	return s.enqueue(r, q)
 }

@@ -2,6 +2,7 @@
 // that each gets only the layers that it lacks. Nothing here asks a server: readers
 // in, writers out.
 //
+//	Registry  takes the push of one image, and keeps only the layers that are lacking
 //	Depth     how many layers of an image another image, and so its engine, has
 //	Split     one saved tar in, a partial tar out for each target
 //	Join      a partial tar of an image from its configuration and layer files;

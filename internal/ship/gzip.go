@@ -8,7 +8,7 @@ import (
 
 // Gzip compresses what is written to it. Begun as Stored it packs without
 // compressing until the link turns out to be slow: then it goes on with a further
-// gzip member, compressed at the fastest level. Whoever unpacks does not notice.
+// gzip member, compressed at the fastest level. It unpacks like any other gzip.
 type Gzip struct {
 	w    io.Writer
 	now  func() time.Time
@@ -21,7 +21,7 @@ type Gzip struct {
 }
 
 const (
-	// slowLink is what a link carries at most, in bytes a second, for compression to
+	// slowLink is the highest rate of a link, in bytes a second, for compression to
 	// be worth its time: some 350 Mbit/s.
 	slowLink = 44 << 20
 	// sample is after how many bytes the link is judged, again and again.

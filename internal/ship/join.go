@@ -41,23 +41,25 @@ func Join(w io.Writer, name string, config []byte, layers []*File) error {
 }
 
 // JoinLayout writes an image as an OCI layout, which is what the containerd image
-// store takes without all blobs: the manifest, and of what it lists the given blobs,
+// store takes without all blobs: its manifests, and of what they list the given blobs,
 // by digest.
-func JoinLayout(w io.Writer, name string, manifest []byte, mediaType string, blobs map[string]*File) error {
+func JoinLayout(w io.Writer, name string, p *Pushed, blobs map[string]*File) error {
 	j := joiner{tar: tar.NewWriter(w)}
-	digest := "sha256:" + sum(manifest)
 	j.addJSON("oci-layout", map[string]string{"imageLayoutVersion": "1.0.0"})
-	j.add(blobFile(digest), InMemory(manifest))
+	for _, m := range p.manifests() {
+		j.add(blobFile("sha256:"+sum(m.Raw)), InMemory(m.Raw))
+	}
 	for _, d := range slices.Sorted(maps.Keys(blobs)) {
 		j.add(blobFile(d), blobs[d])
 	}
+	top := p.Top()
 	j.addJSON("index.json", map[string]any{"schemaVersion": 2, "manifests": []any{map[string]any{
-		"mediaType": mediaType, "digest": digest, "size": len(manifest), "annotations": annotations(name),
+		"mediaType": top.MediaType, "digest": "sha256:" + sum(top.Raw), "size": len(top.Raw), "annotations": annotations(name),
 	}}})
 	return j.close()
 }
 
-// blobFile is where an OCI layout has a blob.
+// blobFile returns the path of a blob in an OCI layout.
 func blobFile(digest string) string { return "blobs/sha256/" + strings.TrimPrefix(digest, "sha256:") }
 
 // annotations tell the containerd image store an image's name, which it wants in full.

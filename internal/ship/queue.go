@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// depth is how many blocks wait in a Queue: with the two ends' own it holds at most
+// depth is the number of blocks that wait in a Queue: with the two ends' own it holds at most
 // (depth+2) blocks of 32 KB.
 const (
 	depth      = 2
@@ -18,10 +18,10 @@ const (
 )
 
 // ErrStalled is a Queue's error when its reader took nothing for too long.
-var ErrStalled = errors.New("it stopped taking data")
+var ErrStalled = errors.New("it stopped accepting data")
 
 // Queue is a pipe that holds a few blocks: its writer goes on while its reader is
-// busy. Whoever writes calls CloseWithError at the end; whoever reads calls Close.
+// busy. The writer calls CloseWithError at the end; the reader calls Close.
 type Queue struct {
 	patience time.Duration
 	full     chan []byte

@@ -264,7 +264,7 @@ func TestAnImageIsJoinedForEitherStore(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	got = files(func(w io.Writer) error {
-		return JoinLayout(w, "a/b:1", []byte("{}"), "type", map[string]*File{"sha256:cc": InMemory(config), "sha256:11": layer})
+		return JoinLayout(w, "a/b:1", &Pushed{Manifest: &Manifest{MediaType: "type", Raw: []byte("{}")}}, map[string]*File{"sha256:cc": InMemory(config), "sha256:11": layer})
 	})
 	want = map[string]string{
 		"oci-layout": `{"imageLayoutVersion":"1.0.0"}`, "blobs/sha256/cc": string(config), "blobs/sha256/11": "layer",

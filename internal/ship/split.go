@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// Image is what is known of an image before its tar is read.
+// Image holds what is known about an image before its tar is read.
 type Image struct {
 	Layers []string // the digests of its layers uncompressed, lowest first
 	Name   string   // the reference that it gets in every part; empty: none
@@ -22,7 +22,7 @@ type Image struct {
 // Part is one target's share of an image.
 type Part struct {
 	W    io.Writer // gets the tar
-	Have int       // so many of the image's layers, from the lowest, are there
+	Have int       // the number of the image's layers, from the lowest, that are there
 
 	// After Split:
 	Err     error // of W, which got no more from there on
@@ -36,12 +36,12 @@ var (
 	// ErrNoImage is Split's error for a tar that no engine saved.
 	ErrNoImage = errors.New("it has no manifest.json")
 	// ErrNobody is Split's error when no part takes any more.
-	ErrNobody = errors.New("no target takes any more")
+	ErrNobody = errors.New("no target accepts any more")
 )
 
 const (
 	block       = 256 << 10
-	maxManifest = 4 << 20 // some 100 bytes for each layer
+	maxManifest = 4 << 20 // 100 to 200 bytes for each layer
 )
 
 // Split reads the tar in which an engine saved one image, and writes to each part

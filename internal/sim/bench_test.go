@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // deploy makes the twelve calls of a small deployment.
@@ -49,7 +50,7 @@ func deploy(tb testing.TB, ctx context.Context, w *sim.World, cli *client.Client
 	check(rdb.Close())
 }
 
-func old() sim.Container { return sim.Container{Name: "app-old", Image: "mepc/app:1.0"} }
+func old() state.Container { return state.Container{Name: "app-old", Image: "mepc/app:1.0"} }
 
 // BenchmarkRehearsal is a fresh world, its clients, and twelve calls.
 func BenchmarkRehearsal(b *testing.B) {

@@ -78,6 +78,7 @@ var containersCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		POST /containers/<a>/start
 		GET /containers/<a>/json | State.Status State.Running State.ExitCode State.Error State.FinishedAt NetworkSettings.Ports
+		LISTENS <a>
 		POST /containers/<a>/start
 		GET /containers/json?filters={"name":["<a>"]} | [].State [].Status [].Ports
 		DELETE /containers/<a>
@@ -141,6 +142,7 @@ var containersCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		POST /containers/<a>/kill
 		POST /containers/<a>/start
+		LISTENS <a>
 		POST /containers/<a>/kill?signal=FOO
 		POST /containers/<a>/kill?signal=SIGTERM
 		UNTIL /containers/<a>/json State.Status="exited"
@@ -153,8 +155,7 @@ var containersCorpus = []conformanceCase{
 	{name: "a process that ignores SIGTERM is killed", steps: `
 		POST /containers/create?name=<a> {"Image":"mepc/stubborn:1.0"} | status
 		POST /containers/<a>/start
-		UNTIL /containers/<a>/json State.Status="running"
-		SLEEP 300ms
+		LISTENS <a>
 		POST /containers/<a>/kill?signal=TERM
 		SLEEP 100ms
 		GET /containers/<a>/json | State.Status

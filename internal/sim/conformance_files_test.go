@@ -91,7 +91,7 @@ var filesCorpus = []conformanceCase{
 	{name: "exec with settings", steps: `
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		POST /containers/<a>/start
-		SLEEP 300ms
+		LISTENS <a>
 		POST /containers/<a>/exec {"Cmd":["/app","-check"],"AttachStdout":true,"AttachStderr":true,"Env":["A=b"],"WorkingDir":"/","User":"0"} | status
 		POST /exec/<last>/start {}
 		GET /exec/<last>/json | Running ExitCode

@@ -121,7 +121,7 @@ var imagesCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		POST /containers/<a>/exec {"Cmd":["/app","-check"],"AttachStdout":true}
 		POST /containers/<a>/start
-		SLEEP 300ms
+		LISTENS <a>
 		POST /containers/<a>/exec {"AttachStdout":true}
 		POST /containers/<a>/exec {"Cmd":["/app","-check"],"AttachStdout":true,"AttachStderr":true} | status
 		GET /exec/<last>/json | Running ExitCode ProcessConfig OpenStdin OpenStdout OpenStderr
@@ -140,6 +140,7 @@ var imagesCorpus = []conformanceCase{
 	{name: "events of a container", steps: `
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		POST /containers/<a>/start
+		LISTENS <a>
 		POST /containers/<a>/pause
 		SLEEP 400ms
 		POST /containers/<a>/unpause

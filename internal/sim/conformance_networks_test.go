@@ -5,7 +5,7 @@ var networksCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0"} | status
 		FETCH http://<a.ip>:8080/ | status
 		POST /containers/<a>/start
-		SLEEP 200ms
+		LISTENS <a>
 		FETCH http://<a.ip>:8080/ | status
 		FETCH http://<a.ip>:8081/ | status
 		POST /containers/<a>/stop?t=5
@@ -15,7 +15,7 @@ var networksCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/slow:1.0"} | status
 		POST /containers/<a>/start
 		FETCH http://<a.ip>:8080/ | status
-		SLEEP 1300ms
+		LISTENS <a>
 		FETCH http://<a.ip>:8080/ | status
 	`},
 	{name: "published ports", steps: `
@@ -24,7 +24,7 @@ var networksCorpus = []conformanceCase{
 		POST /containers/<a>/start
 		GET /containers/<a>/json | HostConfig.PortBindings NetworkSettings.Ports
 		GET /containers/json?filters={"name":["<a>"]} | [].Ports
-		SLEEP 200ms
+		LISTENS <a>
 		FETCH http://127.0.0.1:<a.port>/version | status
 		POST /containers/create?name=<b> {"Image":"mepc/app:1.0","HostConfig":{"PortBindings":{"8080/tcp":[{"HostIp":"127.0.0.1","HostPort":"<a.port>"}]}}} | status
 		POST /containers/<b>/start
@@ -37,7 +37,7 @@ var networksCorpus = []conformanceCase{
 		POST /containers/create?name=<a> {"Image":"mepc/app:1.0","HostConfig":{"PublishAllPorts":true}} | status
 		POST /containers/<a>/start
 		GET /containers/<a>/json | NetworkSettings.Ports HostConfig.PublishAllPorts HostConfig.PortBindings
-		SLEEP 200ms
+		LISTENS <a>
 		FETCH http://127.0.0.1:<a.port>/ | status
 	`},
 	{name: "links", steps: `
@@ -89,7 +89,7 @@ var networksCorpus = []conformanceCase{
 		GET /containers/<a>/json | HostConfig.NetworkMode NetworkSettings.IPAddress NetworkSettings.Networks.*.Aliases
 		GET /networks/<n> | Containers.*.Name
 		DELETE /networks/<n>
-		SLEEP 200ms
+		LISTENS <a>
 		FETCH http://<a.ip>:8080/ | status
 		GET /containers/json?filters={"network":["<n>"]} | [].Names [].NetworkSettings.Networks.*.Aliases
 		POST /networks/<n>/connect {"Container":"<a>"}

@@ -20,7 +20,6 @@ var (
 	tempDir   = regexp.MustCompile(`/[a-z0-9/.-]*/docker-import-\d+`)
 	root      = regexp.MustCompile(`(/var/lib/docker|/tmp/mepc-lab-\d+/data)`)
 	ago       = regexp.MustCompile(`(Up|Exited \(\d+\)|Restarting \(\d+\)) (Less than a second|About a minute|\d+ \w+)`)
-	warning   = regexp.MustCompile(`"IPv4 forwarding is disabled. Networking will not work."`)
 	stepID    = regexp.MustCompile(`(?m)^\{"stream":" ---\\u003e (\[Warning\].*|Running in.*|Using cache\\n"\}|[0-9a-f#~]*\\n"\}).*\n?|^\{"stream":"Removing intermediate.*\n?`)
 	macAddr   = regexp.MustCompile(`02:42:[0-9a-f:]+`)
 )
@@ -61,7 +60,6 @@ func (s *subject) normal(text string) string {
 	text = unixTime.ReplaceAllString(text, "UNIX")
 	text = hostPort.ReplaceAllString(text, "PORT")
 	text = ago.ReplaceAllString(text, "$1 AGO")
-	text = warning.ReplaceAllString(text, "")
 	// The bytes of a stream's frames, so that the answers can be kept as JSON.
 	var out strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -74,7 +72,7 @@ func (s *subject) normal(text string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// errorClass is what a failed connection has in common everywhere.
+// errorClass returns the part of a connection error that is the same everywhere.
 func errorClass(err error) string {
 	var dns *net.DNSError
 	switch {

@@ -42,7 +42,11 @@ func (s *subject) run(t *testing.T, steps []string) []string {
 	s.seen, s.ips, s.last, s.tar, s.began = nil, nil, "", nil, s.now()
 	var out []string
 	for _, step := range steps {
-		out = append(out, s.step(t, step))
+		answer := s.step(t, step)
+		if ofTheMachine(step) {
+			answer = "depends on the machine"
+		}
+		out = append(out, answer)
 	}
 	s.sweep(t)
 	return out
@@ -74,6 +78,8 @@ func (s *subject) step(t *testing.T, step string) string {
 		return ""
 	case "UNTIL":
 		return s.until(t, rest)
+	case "LISTENS":
+		return s.listens(t, rest)
 	case "REDIS":
 		return s.redisStep(t, rest)
 	case "FETCH":
@@ -127,7 +133,7 @@ func (s *subject) answer(t *testing.T, method, path, ctype string, body []byte, 
 
 func (s *subject) call(t *testing.T, method, path, ctype string, body []byte) (int, []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // ends what hangs
 	defer cancel()
 	path, query, _ := strings.Cut(path, "?")
 	u := "http://engine/v1.41" + path
@@ -239,6 +245,20 @@ func (s *subject) until(t *testing.T, rest string) string {
 	return "never " + value + ", but " + got
 }
 
+// listens waits until the app of a container answers: from then on it also handles
+// signals.
+func (s *subject) listens(t *testing.T, container string) string {
+	t.Helper()
+	address := s.expand(t, "http://<"+strings.TrimPrefix(container, s.prefix)+".ip>:8080/")
+	for range 400 {
+		if _, _, err := s.get(address, ""); err == nil {
+			return "listens"
+		}
+		s.sleep(25 * time.Millisecond)
+	}
+	return "does not listen"
+}
+
 // events lists what happened to the containers of these names.
 func (s *subject) events(t *testing.T, rest string) string {
 	t.Helper()
@@ -299,12 +319,13 @@ func redisText(v any) string {
 	return fmt.Sprintf("%v", v)
 }
 
-// text is what is compared of an answer: the status, and the whole body or the
+// text returns the part of an answer that is compared: the status, and the whole body or the
 // projections of it.
 func (s *subject) text(status int, body []byte, projection string) string {
 	if projection == "status" {
 		return fmt.Sprint(status)
 	}
+	body = apart(body)
 	if projection == "" || status >= 300 {
 		return s.normal(fmt.Sprintf("%d %s", status, strings.TrimSpace(string(body))))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 var update = flag.Bool("update", false, "write docs/conformance.md and, with a real engine, testdata/conformance.json")
@@ -26,27 +27,27 @@ func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 var conformanceImages = []struct {
 	ref        string
 	dockerfile string // "" is built by the lab
-	fixture    sim.Image
+	fixture    state.Image
 }{
-	{"mepc/app:1.0", "", sim.Image{}},
-	{"mepc/app:1.1", "", sim.Image{}},
-	{"mepc/checked:1.0", `FROM mepc/app:1.0\nHEALTHCHECK --interval=200ms --timeout=2s --retries=2 CMD ["/app","-check"]`, sim.Image{
-		Healthcheck: &sim.Healthcheck{Test: []string{"CMD", "/app", "-check"}, Interval: sim.Duration(200 * time.Millisecond), Timeout: sim.Duration(2 * time.Second), Retries: 2},
+	{"mepc/app:1.0", "", state.Image{}},
+	{"mepc/app:1.1", "", state.Image{}},
+	{"mepc/checked:1.0", `FROM mepc/app:1.0\nHEALTHCHECK --interval=200ms --timeout=2s --retries=2 CMD ["/app","-check"]`, state.Image{
+		Healthcheck: &state.Healthcheck{Test: []string{"CMD", "/app", "-check"}, Interval: state.Duration(200 * time.Millisecond), Timeout: state.Duration(2 * time.Second), Retries: 2},
 	}},
-	{"mepc/sick:1.0", `FROM mepc/checked:1.0\nENV UNHEALTHY=true`, sim.Image{
-		Healthcheck: &sim.Healthcheck{Test: []string{"CMD", "/app", "-check"}, Interval: sim.Duration(200 * time.Millisecond), Timeout: sim.Duration(2 * time.Second), Retries: 2},
-		Behaviour:   &sim.Behaviour{Unhealthy: true, Paths: map[string]sim.Response{"/": {Body: "app 1.0\n"}}},
+	{"mepc/sick:1.0", `FROM mepc/checked:1.0\nENV UNHEALTHY=true`, state.Image{
+		Healthcheck: &state.Healthcheck{Test: []string{"CMD", "/app", "-check"}, Interval: state.Duration(200 * time.Millisecond), Timeout: state.Duration(2 * time.Second), Retries: 2},
+		Behaviour:   &state.Behaviour{Unhealthy: true, Paths: map[string]state.Response{"/": {Body: "app 1.0\n"}}},
 	}},
-	{"mepc/exits:1.0", `FROM mepc/app:1.0\nENV EXIT=boom`, sim.Image{
-		Behaviour: &sim.Behaviour{ExitOnStart: true, ExitCode: 1, Logs: []string{"stderr: app 1.0: boom"}},
+	{"mepc/exits:1.0", `FROM mepc/app:1.0\nENV EXIT=boom`, state.Image{
+		Behaviour: &state.Behaviour{ExitOnStart: true, ExitCode: 1, Logs: []string{"stderr: app 1.0: boom"}},
 	}},
-	{"mepc/stubborn:1.0", `FROM mepc/app:1.0\nENV IGNORE_SIGTERM=true`, sim.Image{Behaviour: &sim.Behaviour{IgnoresSIGTERM: true}}},
-	{"mepc/slow:1.0", `FROM mepc/app:1.0\nENV LISTEN_AFTER=1s`, sim.Image{Behaviour: &sim.Behaviour{StartDelay: sim.Duration(time.Second)}}},
+	{"mepc/stubborn:1.0", `FROM mepc/app:1.0\nENV IGNORE_SIGTERM=true`, state.Image{Behaviour: &state.Behaviour{IgnoresSIGTERM: true}}},
+	{"mepc/slow:1.0", `FROM mepc/app:1.0\nENV LISTEN_AFTER=1s`, state.Image{Behaviour: &state.Behaviour{StartDelay: state.Duration(time.Second)}}},
 }
 
 // simulated is the world of the corpus.
 func simulated(t *testing.T) *subject {
-	var images []sim.Image
+	var images []state.Image
 	for _, i := range conformanceImages {
 		f := i.fixture
 		_, tag, _ := strings.Cut(i.ref, ":")
@@ -57,13 +58,13 @@ func simulated(t *testing.T) *subject {
 		f.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "APP_VERSION=" + tag}
 		f.Labels = map[string]string{"org.opencontainers.image.title": "mepc/app", "org.opencontainers.image.version": tag}
 		if f.Behaviour == nil {
-			f.Behaviour = &sim.Behaviour{}
+			f.Behaviour = &state.Behaviour{}
 		}
-		f.Behaviour.Exec = map[string]sim.ExecResult{"/app -check": {Stdout: "ok\n"}}
+		f.Behaviour.Exec = map[string]state.ExecResult{"/app -check": {Stdout: "ok\n"}}
 		f.Behaviour.Missing = []string{"/nope", "nope"}
 		images = append(images, f)
 	}
-	w, err := sim.New(sim.Options{State: &sim.State{Engines: []sim.EngineState{{Images: images}}}})
+	w, err := sim.New(sim.Options{State: &state.State{Engines: []state.Engine{{Images: images}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestTheSimulatedWorldAnswersAsTheRealOneDid(t *testing.T) {
 				t.Fatalf("%s has answers to %d of %d calls: run the corpus with -update on a machine with a real engine", recorded, len(want), len(steps))
 			}
 			for i, got := range mine.run(t, steps) {
-				if strings.Contains(got, sim.NotModelled) || strings.HasPrefix(got, "never ") ||
+				if strings.Contains(got, state.NotModelled) || strings.HasPrefix(got, "never ") ||
 					got != want[i] && c.differs[steps[i]] == "" {
 					t.Errorf("%s\n  simulated: %s\n  real:      %s", steps[i], got, want[i])
 				}

@@ -2,14 +2,18 @@
 // Redis, containers that answer HTTP and routers that send traffic to them, all
 // in process. It opens no socket, so nothing in it can reach a network.
 //
-// Start with New, which makes a World from a State (a world file, a Snapshot of
-// real servers, or a literal in a test). From the World come
+// Start with New, which makes a World from a state.State (a world file, a snapshot
+// of real servers, or a literal in a test). From the World come
 //
 //	World.Engine(name)         an Engine: http.Handler of the Engine API and http.RoundTripper for the docker client
 //	World.DialRedis            connections for go-redis, to a miniredis
 //	World.DialContext          connections for probes, to containers and routers
 //	World.RoundTrip            the same as an http.RoundTripper, without connections
 //	World.State, World.Clone   what is true now; a second world that starts from it
+//
+// The rooms: timeline is the clock and the one lock; engine is the Docker engine;
+// redis is Redis; traffic is who answers at an address, and the routers; wire is
+// how connections fail. This package puts them together and is their door.
 //
 // The faults are Engine.SetHooks (a call refused, its reply lost), Engine.SetDown,
 // Engine.Restart, Engine.Kill, World.SetRedisDown and World.RestartRedis.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // FuzzWorldFile: what is read is written and read again as the same; what makes a
@@ -19,7 +20,7 @@ func FuzzWorldFile(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := sim.Decode(data)
+		s, err := state.Decode(data)
 		if err != nil {
 			return
 		}
@@ -27,7 +28,7 @@ func FuzzWorldFile(f *testing.F) {
 		if err != nil {
 			t.Fatalf("decoded but not encoded: %v", err)
 		}
-		if _, err := sim.Decode(b); err != nil {
+		if _, err := state.Decode(b); err != nil {
 			t.Fatalf("encoded but not decoded: %v\n%s", err, b)
 		}
 		w, err := sim.New(sim.Options{State: s})
@@ -42,7 +43,7 @@ func FuzzWorldFile(f *testing.F) {
 		if b, err = kept.Encode(); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = sim.Decode(b); err != nil {
+		if s, err = state.Decode(b); err != nil {
 			t.Fatalf("a state that does not decode: %v\n%s", err, b)
 		}
 		again, err := sim.New(sim.Options{State: s})

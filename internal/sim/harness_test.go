@@ -12,21 +12,22 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // newWorld makes a world with two versions of an application on one engine.
-func newWorld(tb testing.TB, more ...sim.Container) *sim.World {
+func newWorld(tb testing.TB, more ...state.Container) *sim.World {
 	tb.Helper()
-	w, err := sim.New(sim.Options{State: &sim.State{
-		Engines: []sim.EngineState{{
-			Images: []sim.Image{
+	w, err := sim.New(sim.Options{State: &state.State{
+		Engines: []state.Engine{{
+			Images: []state.Image{
 				{Ref: "mepc/app:1.0", Expose: []string{"8080"}},
 				{Ref: "mepc/app:1.1", Expose: []string{"8080"}},
 				{Ref: "mepc/db:1.0", Expose: []string{"8000"}},
 			},
 			Containers: more,
 		}},
-		Routers: []sim.Router{{Address: "127.0.0.1:8080"}},
+		Routers: []state.Router{{Address: "127.0.0.1:8080"}},
 	}})
 	if err != nil {
 		tb.Fatal(err)

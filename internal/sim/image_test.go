@@ -15,6 +15,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // save returns the tar of an image.
@@ -95,10 +96,10 @@ func TestABuiltImageKnowsItsPrograms(t *testing.T) {
 }
 
 func TestImagesGoFromEngineToEngine(t *testing.T) {
-	w, err := sim.New(sim.Options{State: &sim.State{Engines: []sim.EngineState{
-		{Name: "one", Images: []sim.Image{
+	w, err := sim.New(sim.Options{State: &state.State{Engines: []state.Engine{
+		{Name: "one", Images: []state.Image{
 			{Ref: "mepc/app:1.0", Labels: map[string]string{"a": "b"}},
-			{Ref: "mepc/app:1.1", ID: "sha256:" + strings.Repeat("ab", 32), Layers: []sim.Layer{
+			{Ref: "mepc/app:1.1", ID: "sha256:" + strings.Repeat("ab", 32), Layers: []state.Layer{
 				{DiffID: "sha256:" + strings.Repeat("1", 64), Size: 5}, {DiffID: "sha256:" + strings.Repeat("2", 64), Size: 7},
 			}},
 		}},
@@ -122,7 +123,7 @@ func TestImagesGoFromEngineToEngine(t *testing.T) {
 			t.Errorf("%s: %s %d %v, loaded as %s %d %v", ref, a.ID, a.Size, a.RootFS.Layers, b.ID, b.Size, b.RootFS.Layers)
 		}
 	}
-	// A layer that the engine has may be left out; one that it has not may not.
+	// A layer that the engine has may be left out; one that it lacks may not.
 	delta := without(t, tarball, strings.Repeat("1", 64))
 	if got := load(t, two, delta); strings.Contains(got, "error") {
 		t.Errorf("a delta: %s", got)
@@ -181,7 +182,7 @@ func TestARealEngineLoadsWhatIsSaved(t *testing.T) {
 	}
 	t.Cleanup(func() { real.Close() })
 	name := l.Name("fixture")
-	w := worldOf(t, sim.Image{Ref: name + ":1", Labels: map[string]string{"k": "v"}, Expose: []string{"80"}, Cmd: []string{"/run"}})
+	w := worldOf(t, state.Image{Ref: name + ":1", Labels: map[string]string{"k": "v"}, Expose: []string{"80"}, Cmd: []string{"/run"}})
 	cli := dockerClient(t, w.Engine(""))
 	built(t, cli, name+":2", "FROM "+name+":1\nCOPY f /f\nCOPY dir /dir\nLABEL n=2")
 	for _, ref := range []string{name + ":1", name + ":2"} {

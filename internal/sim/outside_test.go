@@ -5,15 +5,17 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 func TestTheFittingAnswerFromOutside(t *testing.T) {
 	t.Parallel()
-	w, err := New(Options{State: &State{Outside: map[string]Response{
+	w, err := New(Options{State: &state.State{Outside: map[string]state.Response{
 		"https://hooks.example/*":            {Status: 404},
 		"https://hooks.example/deploys":      {Body: "noted"},
 		"POST https://hooks.example/deploys": {Status: 202, Header: map[string]string{"Retry-After": "1"}},
-		"http://slow.example":                {Delay: Duration(time.Minute)},
+		"http://slow.example":                {Delay: state.Duration(time.Minute)},
 		"http://rude.example":                {Drop: true},
 	}}})
 	if err != nil {
@@ -67,7 +69,7 @@ func TestTheFittingAnswerFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clone.Close()
-	if err := w.SetOutside("http://rude.example", Response{}); err != nil {
+	if err := w.SetOutside("http://rude.example", state.Response{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.AskOutside(req); err != nil {
@@ -77,7 +79,7 @@ func TestTheFittingAnswerFromOutside(t *testing.T) {
 		t.Error("the clone has what its origin was told later")
 	}
 	for _, key := range []string{"hooks.example", "ftp://hooks.example/", "post https://hooks.example/", "https://hooks.example/?a=b", ""} {
-		if w.SetOutside(key, Response{}) == nil {
+		if w.SetOutside(key, state.Response{}) == nil {
 			t.Errorf("%q is taken for a URL", key)
 		}
 	}

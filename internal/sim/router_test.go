@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 const throughRouter = "http://127.0.0.1:8080/"
@@ -21,7 +22,7 @@ const throughRouter = "http://127.0.0.1:8080/"
 // two makes a world with two running containers and returns their URLs.
 func two(t *testing.T) (*sim.World, string, string) {
 	t.Helper()
-	w := newWorld(t, sim.Container{Name: "aa", Image: "mepc/app:1.0"}, sim.Container{Name: "bb", Image: "mepc/app:1.1"})
+	w := newWorld(t, state.Container{Name: "aa", Image: "mepc/app:1.0"}, state.Container{Name: "bb", Image: "mepc/app:1.1"})
 	url := func(name string) string { return "http://" + address(inspect(t, w, name)) + ":8080" }
 	return w, url("aa"), url("bb")
 }
@@ -110,9 +111,9 @@ func TestAStaleDeadEntryTakesTheNewBackendOut(t *testing.T) {
 }
 
 func TestTheRouterAnswersForItsAdmin(t *testing.T) {
-	w, err := sim.New(sim.Options{State: &sim.State{
-		Redis:   map[string]sim.RedisKey{"frontend:app": {List: []string{"app", "http://172.17.0.2:80"}}},
-		Routers: []sim.Router{{Address: "127.0.0.1:80", Admin: "127.0.0.1:8081"}},
+	w, err := sim.New(sim.Options{State: &state.State{
+		Redis:   map[string]state.RedisKey{"frontend:app": {List: []string{"app", "http://172.17.0.2:80"}}},
+		Routers: []state.Router{{Address: "127.0.0.1:80", Admin: "127.0.0.1:8081"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -138,16 +139,16 @@ func TestTheRouterAnswersForItsAdmin(t *testing.T) {
 }
 
 func TestClientsAreCountedByTheListsWeights(t *testing.T) {
-	w, err := sim.New(sim.Options{State: &sim.State{
-		Engines: []sim.EngineState{{
-			Images: []sim.Image{{Ref: "app:1"}, {Ref: "app:2", Behaviour: &sim.Behaviour{ErrorRate: 0.5, Latency: sim.Duration(30 * time.Millisecond)}}},
-			Containers: []sim.Container{
-				{Name: "one", Image: "app:1", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
-				{Name: "two", Image: "app:2", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.3"}}},
+	w, err := sim.New(sim.Options{State: &state.State{
+		Engines: []state.Engine{{
+			Images: []state.Image{{Ref: "app:1"}, {Ref: "app:2", Behaviour: &state.Behaviour{ErrorRate: 0.5, Latency: state.Duration(30 * time.Millisecond)}}},
+			Containers: []state.Container{
+				{Name: "one", Image: "app:1", Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
+				{Name: "two", Image: "app:2", Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.3"}}},
 			},
 		}},
-		Redis:   map[string]sim.RedisKey{"frontend:shop": {List: []string{"shop", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.3:80"}}},
-		Routers: []sim.Router{{Address: "127.0.0.1:80", Admin: "127.0.0.1:8081", Rate: 40}},
+		Redis:   map[string]state.RedisKey{"frontend:shop": {List: []string{"shop", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.2:80", "http://172.17.0.3:80"}}},
+		Routers: []state.Router{{Address: "127.0.0.1:80", Admin: "127.0.0.1:8081", Rate: 40}},
 	}})
 	if err != nil {
 		t.Fatal(err)

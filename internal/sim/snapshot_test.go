@@ -18,6 +18,8 @@ import (
 
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/snapshot"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // recorder notes what is sent.
@@ -41,7 +43,7 @@ func TestASnapshotOfASimulatedEngineIsThatEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sim.Snapshot(t.Context(), w.Clock().Now(), cli, redisClient(t, w))
+	s, err := snapshot.Take(t.Context(), w.Clock().Now(), cli, redisClient(t, w))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestASnapshotOfARealEngine(t *testing.T) {
 	rdb.RPush(t.Context(), "frontend:"+host, "app", url)
 	rdb.Set(t.Context(), l.Name("session"), "canary-6", 0)
 
-	s, err := sim.Snapshot(t.Context(), time.Now(), cli, rdb)
+	s, err := snapshot.Take(t.Context(), time.Now(), cli, rdb)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +170,10 @@ func TestASnapshotOfARealEngine(t *testing.T) {
 			t.Errorf("the snapshot holds the secret %s", secret)
 		}
 	}
-	if s, err = sim.Decode(file); err != nil {
+	if s, err = state.Decode(file); err != nil {
 		t.Fatal(err)
 	}
-	s.Routers = []sim.Router{{Address: "127.0.0.1:8080"}}
+	s.Routers = []state.Router{{Address: "127.0.0.1:8080"}}
 	w, err := sim.New(sim.Options{State: s})
 	if err != nil {
 		t.Fatal(err)

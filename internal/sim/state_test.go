@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 var (
@@ -26,7 +27,7 @@ func busy(t *testing.T) *sim.World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sim.Decode(b)
+	s, err := state.Decode(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestAWorldFileKeepsAWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := sim.Decode(file)
+	read, err := state.Decode(file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, file)
 	}
@@ -87,66 +88,38 @@ func TestAWorldFileIsRestored(t *testing.T) {
 	}
 }
 
-func TestBadWorldFilesSayWhere(t *testing.T) {
-	for _, c := range []struct{ name, file, want string }{
-		{"empty", "", "line 1: the world file ends too early"},
-		{"no object", "[]", "line 1: the world file is not an object"},
-		{"not a world file", "{}", `line 1: this is no world file: it needs "mepc_world": 1`},
-		{"of the future", `{"mepc_world": 9}`, "line 1: the world file has the format 9; this program knows 1"},
-		{"cut off", "{\"mepc_world\": 1,\n\"engines\": [", "line 2: the world file ends too early"},
-		{"no JSON", "{\"mepc_world\": 1,\n\n x}", "line 3: invalid character 'x'"},
-		{"an unknown key", "{\"mepc_world\": 1,\n\"engines\": [{\n\"imges\": []}]}", `line 3: engines, entry 1: unknown key "imges" (did you mean "images"?)`},
-		{"an unknown key of a fixture", "{\"mepc_world\": 1,\"engines\": [{\"images\": [{\"ref\":\"a\",\n\"behaviour\": {\"start_dealy\":\"2s\"}}]}]}", `line 2: behaviour: unknown key "start_dealy" (did you mean "start_delay"?)`},
-		{"a key like no other", "{\"mepc_world\": 1,\n\"zzzzzzzz\": 1}", `line 2: the world file: unknown key "zzzzzzzz" (known are approvals, engines, mepc_world`},
-		{"a key twice", "{\"mepc_world\": 1,\n\"source\": \"a\",\n\"source\": \"b\"}", `line 3: the world file: "source" is given twice`},
-		{"a wrong type", "{\"mepc_world\": 1,\n\"engines\": {}}", "line 2: engines is not a list"},
-		{"a wrong scalar", "{\"mepc_world\": 1,\n\"source\": 5}", "line 2: source is not a string"},
-		{"a wrong entry", "{\"mepc_world\": 1,\"engines\": [{\"images\":[{\"ref\":\"a\",\n\"cmd\": [\"x\",\n5]}]}]}", "line 3: cmd, entry 2 is not a string"},
-		{"a bad duration", "{\"mepc_world\": 1,\"engines\": [{\"images\":[{\"ref\":\"a\",\"behaviour\":{\n\"start_delay\": \"2 apples\"}}]}]}", `line 2: start_delay: "2 apples" is not a duration such as "2s" or "1m30s"`},
-		{"more behind the end", "{\"mepc_world\": 1}\n{}", "line 2: there is more after the end"},
-		{"nesting", strings.Repeat(`{"redis":{"a":`, 100), "line 1: "},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := sim.Decode([]byte(c.file))
-			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("%v\n  want %s", err, c.want)
-			}
-		})
-	}
-}
-
 func TestStatesThatMakeNoSense(t *testing.T) {
-	app := sim.Image{Ref: "app:1"}
+	app := state.Image{Ref: "app:1"}
 	for _, c := range []struct {
 		name string
-		e    sim.EngineState
+		e    state.Engine
 		want string
 	}{
-		{"an image without a name", sim.EngineState{Images: []sim.Image{{}}}, "an image needs a ref, or an id when it has no tag"},
-		{"an image twice", sim.EngineState{Images: []sim.Image{app, app}}, "has the same ID as"},
-		{"a bad reference", sim.EngineState{Images: []sim.Image{{Ref: "UPPER:1"}}}, "repository name must be lowercase"},
-		{"a bad port", sim.EngineState{Images: []sim.Image{{Ref: "a", Expose: []string{"http"}}}}, `"http" is not a port`},
-		{"a container of no image", sim.EngineState{Containers: []sim.Container{{Name: "aa", Image: "nope:1"}}}, `container "aa": No such image: nope:1`},
-		{"two containers of one name", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1"}, {Name: "aa", Image: "app:1"}}}, "is already in use"},
-		{"an unknown status", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1", Status: "sleeping"}}}, `status "sleeping" is none of`},
-		{"an unknown network", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1", Networks: []sim.Endpoint{{Network: "nope"}}}}}, "network nope not found"},
-		{"health without a check", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1", Health: "healthy"}}}, "there is no health check"},
-		{"an address outside", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1", Networks: []sim.Endpoint{{Network: "bridge", IP: "10.0.0.1"}}}}}, "address 10.0.0.1 in network bridge"},
-		{"an address twice", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{
-			{Name: "aa", Image: "app:1", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
-			{Name: "bb", Image: "app:1", Networks: []sim.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
+		{"an image without a name", state.Engine{Images: []state.Image{{}}}, "an image needs a ref, or an id when it has no tag"},
+		{"an image twice", state.Engine{Images: []state.Image{app, app}}, "has the same ID as"},
+		{"a bad reference", state.Engine{Images: []state.Image{{Ref: "UPPER:1"}}}, "repository name must be lowercase"},
+		{"a bad port", state.Engine{Images: []state.Image{{Ref: "a", Expose: []string{"http"}}}}, `"http" is not a port`},
+		{"a container of no image", state.Engine{Containers: []state.Container{{Name: "aa", Image: "nope:1"}}}, `container "aa": No such image: nope:1`},
+		{"two containers of one name", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1"}, {Name: "aa", Image: "app:1"}}}, "is already in use"},
+		{"an unknown status", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1", Status: "sleeping"}}}, `status "sleeping" is none of`},
+		{"an unknown network", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1", Networks: []state.Endpoint{{Network: "nope"}}}}}, "network nope not found"},
+		{"health without a check", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1", Health: "healthy"}}}, "there is no health check"},
+		{"an address outside", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1", Networks: []state.Endpoint{{Network: "bridge", IP: "10.0.0.1"}}}}}, "address 10.0.0.1 in network bridge"},
+		{"an address twice", state.Engine{Images: []state.Image{app}, Containers: []state.Container{
+			{Name: "aa", Image: "app:1", Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
+			{Name: "bb", Image: "app:1", Networks: []state.Endpoint{{Network: "bridge", IP: "172.17.0.2"}}},
 		}}, "Address already in use"},
-		{"a restart policy", sim.EngineState{Images: []sim.Image{app}, Containers: []sim.Container{{Name: "aa", Image: "app:1", Restart: "sometimes"}}}, "invalid restart policy 'sometimes'"},
-		{"the network bridge", sim.EngineState{Networks: []sim.Network{{Name: "bridge"}}}, "always there"},
+		{"a restart policy", state.Engine{Images: []state.Image{app}, Containers: []state.Container{{Name: "aa", Image: "app:1", Restart: "sometimes"}}}, "invalid restart policy 'sometimes'"},
+		{"the network bridge", state.Engine{Networks: []state.Network{{Name: "bridge"}}}, "always there"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := sim.New(sim.Options{State: &sim.State{Engines: []sim.EngineState{c.e}}})
+			_, err := sim.New(sim.Options{State: &state.State{Engines: []state.Engine{c.e}}})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v\n  want %s", err, c.want)
 			}
 		})
 	}
-	_, err := sim.New(sim.Options{State: &sim.State{Redis: map[string]sim.RedisKey{"k": {}}}})
+	_, err := sim.New(sim.Options{State: &state.State{Redis: map[string]state.RedisKey{"k": {}}}})
 	if err == nil || !strings.Contains(err.Error(), `redis key "k": exactly one of`) {
 		t.Errorf("a key without a value: %v", err)
 	}

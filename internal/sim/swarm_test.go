@@ -11,16 +11,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/snapshot"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // cluster is a world with a service on three nodes, one of which is drained.
 func cluster(t *testing.T) *sim.World {
 	three := 3
-	return worldIn(t, &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
-		Images: []sim.Image{{Ref: "app:1"}, {Ref: "app:2"}, {Ref: "app:3", Behaviour: &sim.Behaviour{ExitOnStart: true, ExitCode: 1}}},
-		Swarm: &sim.Swarm{
-			Labels: map[string]string{"zone": "a"}, Nodes: []sim.Node{{Name: "b"}, {Name: "c", Availability: "drain"}},
-			Services: []sim.Service{{Name: "app", Image: "app:1", Replicas: &three}}, Secrets: []string{"pw"}, Configs: map[string]string{"conf": "x"},
+	return worldIn(t, &state.State{Format: state.Format, Engines: []state.Engine{{
+		Images: []state.Image{{Ref: "app:1"}, {Ref: "app:2"}, {Ref: "app:3", Behaviour: &state.Behaviour{ExitOnStart: true, ExitCode: 1}}},
+		Swarm: &state.Swarm{
+			Labels: map[string]string{"zone": "a"}, Nodes: []state.Node{{Name: "b"}, {Name: "c", Availability: "drain"}},
+			Services: []state.Service{{Name: "app", Image: "app:1", Replicas: &three}}, Secrets: []string{"pw"}, Configs: map[string]string{"conf": "x"},
 		},
 	}}})
 }
@@ -146,7 +148,7 @@ func TestASwarmIsRestoredAndCloned(t *testing.T) {
 	}
 }
 
-func worldIn(t *testing.T, s *sim.State) *sim.World {
+func worldIn(t *testing.T, s *state.State) *sim.World {
 	t.Helper()
 	w, err := sim.New(sim.Options{State: s})
 	if err != nil {
@@ -157,14 +159,14 @@ func worldIn(t *testing.T, s *sim.State) *sim.World {
 }
 
 func TestASnapshotOfASwarmHidesValues(t *testing.T) {
-	w := worldIn(t, &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
-		Images: []sim.Image{{Ref: "app:1"}},
-		Swarm: &sim.Swarm{
-			Services: []sim.Service{{Name: "app", Image: "app:1", Env: []string{"DSN=hunter22", "EMPTY="}, Labels: map[string]string{"token": "hunter22", "app": "a"}}},
+	w := worldIn(t, &state.State{Format: state.Format, Engines: []state.Engine{{
+		Images: []state.Image{{Ref: "app:1"}},
+		Swarm: &state.Swarm{
+			Services: []state.Service{{Name: "app", Image: "app:1", Env: []string{"DSN=hunter22", "EMPTY="}, Labels: map[string]string{"token": "hunter22", "app": "a"}}},
 			Configs:  map[string]string{"db-password": "hunter22", "conf": "threads = 4"}, Secrets: []string{"pw"},
 		},
 	}}})
-	s, err := sim.SnapshotEngine(t.Context(), "default", dockerClient(t, w.Engine("")))
+	s, err := snapshot.Engine(t.Context(), "default", dockerClient(t, w.Engine("")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 )
 
 // run makes and starts a container and returns its address.
@@ -53,9 +54,9 @@ func pass(t *testing.T, w *sim.World, d time.Duration) {
 }
 
 // worldOf makes a world with one image.
-func worldOf(t *testing.T, i sim.Image) *sim.World {
+func worldOf(t *testing.T, i state.Image) *sim.World {
 	t.Helper()
-	w, err := sim.New(sim.Options{State: &sim.State{Engines: []sim.EngineState{{Images: []sim.Image{i}}}}})
+	w, err := sim.New(sim.Options{State: &state.State{Engines: []state.Engine{{Images: []state.Image{i}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +65,12 @@ func worldOf(t *testing.T, i sim.Image) *sim.World {
 }
 
 func TestAContainerAnswersAsItsFixtureSays(t *testing.T) {
-	w := worldOf(t, sim.Image{Ref: "app:7", Expose: []string{"80"}, Behaviour: &sim.Behaviour{
-		StartDelay: sim.Duration(2 * time.Second), SickAfter: sim.Duration(time.Minute),
-		Paths: map[string]sim.Response{
+	w := worldOf(t, state.Image{Ref: "app:7", Expose: []string{"80"}, Behaviour: &state.Behaviour{
+		StartDelay: state.Duration(2 * time.Second), SickAfter: state.Duration(time.Minute),
+		Paths: map[string]state.Response{
 			"/teapot": {Status: 418, Body: "short and stout", Header: map[string]string{"X-Pot": "1"}},
-			"/late":   {Body: "ok", After: sim.Duration(5 * time.Second)},
-			"/slow":   {Body: "done", Delay: sim.Duration(3 * time.Second)},
+			"/late":   {Body: "ok", After: state.Duration(5 * time.Second)},
+			"/slow":   {Body: "done", Delay: state.Duration(3 * time.Second)},
 			"/drop":   {Drop: true},
 		},
 	}})
@@ -108,9 +109,9 @@ func TestAContainerAnswersAsItsFixtureSays(t *testing.T) {
 }
 
 func TestATimeoutPassesOnTheClockAlone(t *testing.T) {
-	w := worldOf(t, sim.Image{Ref: "app:1", Behaviour: &sim.Behaviour{Paths: map[string]sim.Response{"/": {Delay: sim.Duration(time.Hour)}}}})
+	w := worldOf(t, state.Image{Ref: "app:1", Behaviour: &state.Behaviour{Paths: map[string]state.Response{"/": {Delay: state.Duration(time.Hour)}}}})
 	ip := run(t, w, "app-1", "app:1", nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := w.Clock().WithTimeout(t.Context(), 30*time.Second, nil)
 	defer cancel()
 	began, virtual := clock.Wall{}.Now(), w.Clock().Now()
 	_, _, err := w.Get(ctx, "http://"+ip+"/", "")
@@ -119,6 +120,36 @@ func TestATimeoutPassesOnTheClockAlone(t *testing.T) {
 	}
 	if real, passed := (clock.Wall{}).Now().Sub(began), w.Clock().Now().Sub(virtual); real > 5*time.Second || passed != 30*time.Second {
 		t.Errorf("it took %v, and %v on the clock; want no time, and 30s", real, passed)
+	}
+}
+
+// The machine may be as slow as it likes: only the clock of the world counts there.
+func TestADeadlineOfTheMachineSaysNothingToTheWorld(t *testing.T) {
+	w := worldOf(t, state.Image{Ref: "app:1", Behaviour: &state.Behaviour{
+		StopDelay: state.Duration(time.Hour),
+		Paths:     map[string]state.Response{"/": {Delay: state.Duration(time.Hour)}},
+	}})
+	ip := run(t, w, "app-1", "app:1", nil)
+	cli := dockerClient(t, w.Engine(""))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	for _, c := range []struct { // in this order: a container that was stopped answers nothing
+		name string
+		call func() error
+	}{
+		{"a request", func() error { _, _, err := w.Get(ctx, "http://"+ip+"/", ""); return err }},
+		{"a stop", func() error {
+			patient := 7200
+			return cli.ContainerStop(ctx, "app-1", container.StopOptions{Timeout: &patient})
+		}},
+	} {
+		virtual := w.Clock().Now()
+		if err := c.call(); err != nil {
+			t.Errorf("%s that takes an hour: %v", c.name, err)
+		}
+		if passed := w.Clock().Now().Sub(virtual); passed < time.Hour {
+			t.Errorf("%s that takes an hour took %v", c.name, passed)
+		}
 	}
 }
 
@@ -143,7 +174,7 @@ func TestNobodySitsThroughWhatNeverComes(t *testing.T) {
 		return err
 	}
 	for name, call := range map[string]func(context.Context) error{"a container that goes on": wait, "a paused container": hung} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := w.Clock().WithTimeout(t.Context(), 20*time.Second, nil)
 		began, virtual := clock.Wall{}.Now(), w.Clock().Now()
 		err := call(ctx)
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -157,7 +188,7 @@ func TestNobodySitsThroughWhatNeverComes(t *testing.T) {
 }
 
 func TestWaitSeesAContainerDie(t *testing.T) {
-	w := worldOf(t, sim.Image{Ref: "app:1", Behaviour: &sim.Behaviour{DiesAfter: sim.Duration(90 * time.Second), ExitCode: 3}})
+	w := worldOf(t, state.Image{Ref: "app:1", Behaviour: &state.Behaviour{DiesAfter: state.Duration(90 * time.Second), ExitCode: 3}})
 	run(t, w, "app-1", "app:1", nil)
 	began := w.Clock().Now()
 	done, errs := dockerClient(t, w.Engine("")).ContainerWait(t.Context(), "app-1", container.WaitConditionNotRunning)
@@ -177,7 +208,7 @@ func TestWaitSeesAContainerDie(t *testing.T) {
 }
 
 func TestARestartPolicyBringsAContainerBack(t *testing.T) {
-	w := worldOf(t, sim.Image{Ref: "app:1", Behaviour: &sim.Behaviour{DiesAfter: sim.Duration(time.Minute), ExitCode: 1}})
+	w := worldOf(t, state.Image{Ref: "app:1", Behaviour: &state.Behaviour{DiesAfter: state.Duration(time.Minute), ExitCode: 1}})
 	run(t, w, "always", "app:1", &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}})
 	run(t, w, "never", "app:1", nil)
 	pass(t, w, 10*time.Minute)
@@ -192,18 +223,18 @@ func TestARestartPolicyBringsAContainerBack(t *testing.T) {
 func TestStopTakesTheTimeThatTheContainerTakes(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		b     sim.Behaviour
+		b     state.Behaviour
 		grace int
 		takes time.Duration
 		code  int
 	}{
-		{"handles SIGTERM", sim.Behaviour{}, 10, 0, 0},
-		{"takes 3 s", sim.Behaviour{StopDelay: sim.Duration(3 * time.Second), StopExitCode: 4}, 10, 3 * time.Second, 4},
-		{"takes longer than it may", sim.Behaviour{StopDelay: sim.Duration(30 * time.Second)}, 10, 10 * time.Second, 137},
-		{"ignores SIGTERM", sim.Behaviour{IgnoresSIGTERM: true}, 7, 7 * time.Second, 137},
+		{"handles SIGTERM", state.Behaviour{}, 10, 0, 0},
+		{"takes 3 s", state.Behaviour{StopDelay: state.Duration(3 * time.Second), StopExitCode: 4}, 10, 3 * time.Second, 4},
+		{"takes longer than it may", state.Behaviour{StopDelay: state.Duration(30 * time.Second)}, 10, 10 * time.Second, 137},
+		{"ignores SIGTERM", state.Behaviour{IgnoresSIGTERM: true}, 7, 7 * time.Second, 137},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := worldOf(t, sim.Image{Ref: "app:1", Behaviour: &c.b})
+			w := worldOf(t, state.Image{Ref: "app:1", Behaviour: &c.b})
 			run(t, w, "app-1", "app:1", nil)
 			began := w.Clock().Now()
 			if err := dockerClient(t, w.Engine("")).ContainerStop(t.Context(), "app-1", container.StopOptions{Timeout: &c.grace}); err != nil {
@@ -260,11 +291,11 @@ func TestProbesGoThroughConnectionsToo(t *testing.T) {
 }
 
 func TestNamesResolveWhereContainersAreAsked(t *testing.T) {
-	w, err := sim.New(sim.Options{ContainerDNS: true, State: &sim.State{Engines: []sim.EngineState{{
-		Images:   []sim.Image{{Ref: "app:1"}},
-		Networks: []sim.Network{{Name: "back"}},
-		Containers: []sim.Container{
-			{Name: "db", Image: "app:1", Networks: []sim.Endpoint{{Network: "back", Aliases: []string{"store"}}}},
+	w, err := sim.New(sim.Options{ContainerDNS: true, State: &state.State{Engines: []state.Engine{{
+		Images:   []state.Image{{Ref: "app:1"}},
+		Networks: []state.Network{{Name: "back"}},
+		Containers: []state.Container{
+			{Name: "db", Image: "app:1", Networks: []state.Endpoint{{Network: "back", Aliases: []string{"store"}}}},
 		},
 	}}}})
 	if err != nil {
@@ -318,7 +349,7 @@ func TestTheSameCallsGiveTheSameBytes(t *testing.T) {
 func TestWhatIsNotModelledSaysSo(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct{ method, path string }{
-		{"POST", "/v1.41/swarm/join"}, {"POST", "/containers/x/attach"}, {"GET", "/plugins"}, {"GET", "/containers/x/changes"}, {"POST", "/build?version=2"},
+		{"POST", "/v1.41/swarm/join"}, {"POST", "/containers/x/attach"}, {"GET", "/plugins"}, {"GET", "/containers/x/changes"}, {"POST", "/build?platform=linux/arm64"},
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), c.method, "http://e"+c.path, nil)
 		resp, err := w.Engine("").RoundTrip(req)
@@ -326,7 +357,7 @@ func TestWhatIsNotModelledSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != 501 || !strings.Contains(string(b), `{"message":"`+sim.NotModelled+c.method) {
+		if resp.StatusCode != 501 || !strings.Contains(string(b), `{"message":"`+state.NotModelled+c.method) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, resp.StatusCode, b)
 		}
 	}

@@ -61,7 +61,7 @@ func (f *file) borrowed() []runtime.Module {
 type nothing struct{}
 
 type anyArgs struct {
-	Args []lua.LValue `lua:"args,rest" doc:"anything"`
+	Args []lua.LValue `lua:"args,rest,asis" doc:"anything"`
 }
 
 func refused(module string, f runtime.Func) runtime.Func {
@@ -74,7 +74,7 @@ func refused(module string, f runtime.Func) runtime.Func {
 	}
 	f.Class = runtime.Pure
 	f.Call = runtime.Inline(func(_ any, _ *runtime.Call, _ *anyArgs) (runtime.None, error) {
-		return runtime.None{}, failure.New(failure.Denied, "a spec reaches no server and does not wait: it acts in worlds").WithHint("%s", hint)
+		return runtime.None{}, failure.New(failure.Denied, "a spec reaches no server and does not wait: use a world").WithHint("%s", hint)
 	})
 	return f
 }

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io/fs"
@@ -17,12 +18,21 @@ import (
 // the runs of specs executed, and which of their effects. It is safe for
 // concurrent use.
 type Coverage struct {
-	root  fs.FS
-	types []runtime.Type      // whose methods are effects
-	funcs map[string][]string // functions that are effects, by module
+	root    fs.FS
+	library bool                // what ships with mepc-run counts, too
+	types   []runtime.Type      // whose methods are effects
+	funcs   map[string][]string // functions that are effects, by module
 
 	mu    sync.Mutex
 	files map[string]*coveredFile
+	names map[program]string // what named has found
+	calls map[[2]string]bool // what mutates has
+}
+
+// program is one that a recipe in a directory has loaded.
+type program struct {
+	dir, name string
+	source    *byte
 }
 
 type coveredFile struct {
@@ -42,9 +52,9 @@ type siteCount struct {
 }
 
 // NewCoverage returns an empty Coverage of the recipes in root, which can call
-// modules.
-func NewCoverage(root fs.FS, modules []runtime.Module) *Coverage {
-	c := &Coverage{root: root, funcs: map[string][]string{}, files: map[string]*coveredFile{}}
+// modules; with library, of what ships with mepc-run as well.
+func NewCoverage(root fs.FS, modules []runtime.Module, library bool) *Coverage {
+	c := &Coverage{root: root, library: library, funcs: map[string][]string{}, files: map[string]*coveredFile{}, names: map[program]string{}, calls: map[[2]string]bool{}}
 	for _, m := range modules {
 		for _, f := range m.Funcs {
 			if f.Class.Mutates() {
@@ -65,7 +75,13 @@ func (c *Coverage) add(name string, ran *runtime.Cover, effects []*Effect) {
 		where[e.Where+" "+e.Op[strings.LastIndexByte(e.Op, '.')+1:]] = true
 	}
 	for _, p := range ran.Programs() {
-		file := c.file(name, p.Name)
+		if p.Vendored {
+			continue
+		}
+		file := c.file(name, p.Name, p.Source)
+		if file == nil {
+			continue
+		}
 		for line, n := range p.Lines {
 			file.lines[line] += n
 		}
@@ -83,21 +99,50 @@ func (c *Coverage) add(name string, ran *runtime.Cover, effects []*Effect) {
 	}
 }
 
-// file returns the file of a program: one of the project, or one that mepc-run
-// brings.
-func (c *Coverage) file(recipe, program string) *coveredFile {
-	name := path.Join(path.Dir(recipe), program)
-	if _, err := fs.Stat(c.root, name); err != nil {
+// file returns the file of a program: one of the project, or, where that counts, one
+// that ships with mepc-run; nil when it does not.
+func (c *Coverage) file(recipe, program string, source []byte) *coveredFile {
+	name := c.named(recipe, program, source)
+	if name == "" && c.library {
 		name = "(mepc-run) " + program
 	}
-	if c.files[name] == nil {
+	if name != "" && c.files[name] == nil {
 		c.files[name] = &coveredFile{map[int]int{}, map[site]*siteCount{}}
 	}
 	return c.files[name]
 }
 
+// named returns the file of the project that a program is; "" when it ships with
+// mepc-run. A recipe that is run by its name alone ships with it, unless the project has
+// just that text.
+func (c *Coverage) named(recipe, file string, source []byte) string {
+	key := program{path.Dir(recipe), file, &source[0]}
+	if name, known := c.names[key]; known {
+		return name
+	}
+	c.names[key] = ""
+	for _, dir := range []string{key.dir, "recipes"} {
+		name := path.Join(dir, file)
+		if text, err := fs.ReadFile(c.root, name); err == nil && bytes.Equal(text, source) {
+			c.names[key] = name
+			break
+		}
+	}
+	return c.names[key]
+}
+
 // mutates reports whether a call by that name can be an effect.
 func (c *Coverage) mutates(global, name string) bool {
+	key := [2]string{global, name}
+	does, known := c.calls[key]
+	if !known {
+		does = c.canMutate(global, name)
+		c.calls[key] = does
+	}
+	return does
+}
+
+func (c *Coverage) canMutate(global, name string) bool {
 	if global != "" {
 		return slices.Contains(c.funcs[global], name)
 	}
@@ -116,7 +161,7 @@ func (c *Coverage) mutates(global, name string) bool {
 	return false
 }
 
-// FileCoverage is what was executed of one file.
+// FileCoverage records what was executed of one file.
 type FileCoverage struct {
 	Name    string   `json:"file"`
 	Lines   int      `json:"lines"`
@@ -169,7 +214,7 @@ func Total(files []FileCoverage) FileCoverage {
 	return t
 }
 
-// Percent is how much of the lines was executed, and of the effects.
+// Percent returns how much of the lines and of the effects was executed, in percent.
 func (f FileCoverage) Percent() (lines, effects float64) {
 	return percent(f.Run, f.Lines), percent(f.Acted, f.Effects)
 }

@@ -1,8 +1,10 @@
 package spec
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -15,7 +17,7 @@ import (
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -33,6 +35,7 @@ type file struct {
 	at      *block   // where describe and it put what they make
 	running *running // the test that runs; nil while the file is read
 	output  []string
+	own     own
 	worlds  []*World // that are open
 	placed  []*Spy   // that stand in place of something
 }
@@ -49,9 +52,13 @@ var errPending = errors.New("pending")
 // still is the clock of a spec: it stands. A world has a time of its own.
 type still struct{}
 
-func (still) Now() time.Time { return sim.Epoch() }
+func (still) Now() time.Time { return state.Epoch() }
 
 func (still) Sleep(context.Context, time.Duration) error { return nil }
+
+func (still) WithTimeout(ctx context.Context, _ time.Duration, _ error) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
+}
 
 // runFile runs the tests of one file.
 func runFile(ctx context.Context, opts *Options, name string) *File {
@@ -108,7 +115,7 @@ func (f *file) open(ctx context.Context) error {
 	ctx, cancel := f.deadline(ctx)
 	defer cancel()
 	f.session, err = f.host.Open(ctx, recipe, runtime.RunOptions{
-		Clock: still{}, Seed: 1, Print: f.print, Sinks: []runtime.Sink{f},
+		Clock: still{}, Seed: 1, Print: f.print, Sinks: []runtime.Sink{f}, Grace: f.opts.limit(),
 	})
 	return err
 }
@@ -128,12 +135,11 @@ func (f *file) Event(ev runtime.Event) {
 	}
 }
 
+func (o *Options) limit() time.Duration { return cmp.Or(o.Timeout, defaultTimeout) }
+
 // deadline bounds what a function of the spec may take in real time.
 func (f *file) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := f.opts.Timeout
-	if limit == 0 {
-		limit = defaultTimeout
-	}
+	limit := f.opts.limit()
 	return context.WithTimeoutCause(ctx, limit, failure.New(failure.Timeout, "it takes longer than %s", limit).
 		WithHint("--timeout allows more"))
 }
@@ -157,7 +163,7 @@ func (f *file) run(ctx context.Context) []*Result {
 	if f.opts.Real != nil {
 		tests = slices.DeleteFunc(tests, func(t *test) bool { return t.scenario != nil }) // they are about faults
 	}
-	order := tests
+	order := f.root.inOrder(tests)
 	if f.opts.Shuffle != 0 {
 		order = shuffled(tests, nil, rand.New(rand.NewPCG(uint64(f.opts.Shuffle), uint64(len(f.name)))))
 	}
@@ -179,8 +185,10 @@ func (f *file) run(ctx context.Context) []*Result {
 			if left[b]--; left[b] > 0 {
 				continue
 			}
-			if b.settled {
-				results = append(results, f.hooks(ctx, b, b.teardown)...)
+			for _, s := range []*setup{&b.lazy, &b.strict} {
+				if s.done {
+					results = append(results, f.hooks(ctx, b, s.after)...)
+				}
 			}
 			f.clear(b)
 		}
@@ -221,16 +229,17 @@ func (f *file) hooks(ctx context.Context, b *block, list []*hook) []*Result {
 // test runs one test with everything around it.
 func (f *file) test(ctx context.Context, t *test) *Result {
 	r := &Result{Names: t.names, Where: t.where, Status: Passed}
-	if t.fn == nil && t.scenario == nil {
+	f.output = nil
+	for _, b := range t.around() {
+		r.fail(f.settle(ctx, b, &b.strict))
+	}
+	if r.Err == nil && t.fn == nil && t.scenario == nil {
 		r.Status, r.Reason = Pending, t.why
 		return r
 	}
 	began := clock.Wall{}.Now()
-	f.output = nil
 	for _, b := range t.around() { // before worlds are counted: what setup makes stays
-		if err := f.settle(ctx, b); err != nil {
-			r.fail(err)
-		}
+		r.fail(f.settle(ctx, b, &b.lazy))
 	}
 	defer f.enter(t.block)()
 	worlds, placed := len(f.worlds), len(f.placed)
@@ -265,6 +274,11 @@ func (f *file) test(ctx context.Context, t *test) *Result {
 		r.fail(f.idle(f.worlds[worlds:]))
 	}
 	f.running = nil
+	for _, b := range around {
+		if b.seed != 0 && r.Err != nil {
+			f.print(fmt.Sprintf("randomize(%d) repeats this order", b.seed))
+		}
+	}
 	r.fail(f.closeWorlds(worlds))
 	f.revertSpies(placed)
 	r.Output, r.Duration = f.output, clock.Wall{}.Now().Sub(began)
@@ -277,7 +291,7 @@ func (f *file) idle(worlds []*World) *runtime.Error {
 	for _, w := range worlds {
 		for _, fault := range w.faults.Idle() {
 			e := failure.New(failure.Script, "the fault of %s never happened: no run came to such a call", fault.Op).
-				WithHint("run.effects and mepc-run test -v show what a run does; w:heal() takes a fault back")
+				WithHint("run.effects and mepc-run test -v show what a run does; w:heal() removes a fault")
 			e.Where, e.Cause = fault.Where, errAssertion
 			return e
 		}
@@ -285,19 +299,19 @@ func (f *file) idle(worlds []*World) *runtime.Error {
 	return nil
 }
 
-// settle runs a block's setup once. Its error is that of each test of the block.
-func (f *file) settle(ctx context.Context, b *block) *runtime.Error {
-	if b.settled {
-		return b.unsettle
+// settle runs setups of a block once. Their error is that of each test of the block.
+func (f *file) settle(ctx context.Context, b *block, s *setup) *runtime.Error {
+	if s.done {
+		return s.err
 	}
-	b.settled = true
+	s.done = true
 	defer f.enter(b)()
-	for _, h := range b.setup {
-		if b.unsettle = f.call(ctx, h.fn); b.unsettle != nil {
+	for _, h := range s.before {
+		if s.err = f.call(ctx, h.fn); s.err != nil {
 			break
 		}
 	}
-	return b.unsettle
+	return s.err
 }
 
 // fail notes the first error of a test.
@@ -318,7 +332,7 @@ func statusOf(err *runtime.Error) Status {
 	return Broken
 }
 
-// maxSpec is how large a spec file may be, in bytes.
+// maxSpec is the largest spec file accepted, in bytes.
 const maxSpec = 1 << 20
 
 func readFile(root fs.FS, name string) ([]byte, error) {
@@ -337,7 +351,7 @@ func readFile(root fs.FS, name string) ([]byte, error) {
 	return src, nil
 }
 
-// tree is where the spec's require looks: beside the spec, among the recipes,
+// tree returns the places where the spec's require looks: beside the spec, among the recipes,
 // then in the whole project.
 func (f *file) tree() fs.FS {
 	var all trees

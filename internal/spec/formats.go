@@ -150,7 +150,7 @@ func (t *TAP) End(Sum) error {
 	return t.err
 }
 
-// JUnit collects what came of files, for a report as CI servers read it.
+// JUnit collects the results of files, for a report as CI servers read it.
 type JUnit struct{ suites []junitSuite }
 
 type junitSuite struct {

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"strings"
 	"sync"
 
 	"github.com/mepc/mepc-run/internal/failure"
@@ -15,8 +14,8 @@ import (
 func goldenFunc() runtime.Func {
 	return runtime.Func{
 		Name: "matches_golden",
-		Doc: "The plan of the run is the one that is kept in the file golden/NAME.plan beside the spec. mepc-run test --update writes " +
-			"the file; it is to be read, and committed. The recipe's hash is left out.",
+		Doc: "The plan of the run equals the file golden/NAME.plan beside the spec. mepc-run test --update writes " +
+			"the file; read it, and commit it. The recipe's hash is left out.",
 		Raises:  []runtime.Kind{failure.Script},
 		Example: `run:matches_golden("bluegreen-first")`,
 		Call:    runtime.Inline((*Rehearsed).matchesGolden),
@@ -33,7 +32,7 @@ var recipeHash = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 
 func (r *Rehearsed) matchesGolden(c *runtime.Call, a *goldenArgs) (runtime.None, error) {
 	if !goldenName().MatchString(a.Name) {
-		return runtime.None{}, failure.New(failure.Invalid, "%q is no name of a plan: it has letters, digits, - and _", a.Name)
+		return runtime.None{}, failure.New(failure.Invalid, "%q is not a valid plan name: use letters, digits, - and _", a.Name)
 	}
 	if _, err := r.world.simulated("run:matches_golden"); err != nil {
 		return runtime.None{}, err
@@ -45,15 +44,12 @@ func (r *Rehearsed) matchesGolden(c *runtime.Call, a *goldenArgs) (runtime.None,
 		return runtime.None{}, f.opts.Update(name, []byte(got))
 	}
 	want, err := readFile(f.opts.Root, name)
-	v := verdict{holds: string(want) == got}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		v.unmet, v.details = "there is no "+name, "mepc-run test --update writes it; read it, and commit it"
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return runtime.None{}, err
-	default:
-		v.unmet = "the plan differs from " + name + ", which is (-)"
-		v.details = diff(strings.Split(string(want), "\n"), strings.Split(got, "\n"))
 	}
-	return runtime.None{}, v.err(c, false)
+	err = differs(name, "--update", want, err, got)
+	if e := failure.As(err); e != nil {
+		e.Where = c.Where()
+	}
+	return runtime.None{}, err
 }

@@ -11,7 +11,7 @@ func insulateFuncs() []runtime.Func {
 	return []runtime.Func{
 		{
 			Name: "insulate",
-			Doc: "Makes a block, as describe does, that leaves nothing behind: what require loads in it is loaded for it alone, and spies that " +
+			Doc: "Makes a block, as describe does, that leaves nothing behind: files loaded by require in it are loaded for it alone, and spies that " +
 				"stand in place of something and worlds, made by its setup or outside of its tests, are gone after its last test. " +
 				"What was loaded before is the block's, too. A file is insulated from other files in any case.",
 			Example: `insulate("with a library of its own", function()
@@ -22,7 +22,7 @@ end)`,
 		},
 		{
 			Name: "expose",
-			Doc: "Makes a block, as describe does, whose purpose is what it leaves behind: what require loads in it stays loaded for what follows, " +
+			Doc: "Makes a block, as describe does, whose effects stay: files loaded by require in it stay loaded for what follows, " +
 				"up to the end of the insulate around it, or of the file.",
 			Example: `expose("loaded for all", function() require("lib.frontend") end)`,
 			Call:    runtime.Inline((*file).describe),

@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/fixture"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Real is a world on real servers.
 type Real struct {
 	Site    *fixture.Site
-	Clients *engine.World // of the recipes
+	Clients *servers.Clients // of the recipes
 	Host    *runtime.Host
 }
 
-// realTidying is how long it may take to remove what a test made.
+// realTidying limits the time to remove what a test made.
 const realTidying = time.Minute
 
 func (r *Real) close() error {
@@ -31,7 +31,7 @@ func (r *Real) close() error {
 }
 
 // realWorld makes a world on real servers. There is one of them at a time.
-func (f *file) realWorld(c *runtime.Call, state *sim.State) (*World, error) {
+func (f *file) realWorld(c *runtime.Call, st *state.State) (*World, error) {
 	for _, w := range f.worlds {
 		if w.real != nil {
 			return nil, failure.New(failure.NotModelled, "there is one real world at a time, and this test has one").
@@ -41,8 +41,8 @@ func (f *file) realWorld(c *runtime.Call, state *sim.State) (*World, error) {
 	w := &World{file: f, home: f.home}
 	var err error
 	c.Block(func(ctx context.Context) {
-		if w.real, err = f.opts.Real(ctx, state); err == nil {
-			w.Docker, w.Redis, err = f.opts.Connect(ctx, w.real.Clients)
+		if w.real, err = f.opts.Real(ctx, st); err == nil {
+			w.Docker, w.Redis, err = connect(ctx, w.real.Clients)
 		}
 	})
 	if w.real != nil {
@@ -63,7 +63,7 @@ func (w *World) runReal(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 	seen := &witness{open: map[int]*Effect{}}
 	c.Block(func(ctx context.Context) {
 		res, runErr = w.real.Host.Run(ctx, recipe, runtime.RunOptions{
-			World: w.real.Clients, Clock: w.real.Clients.Clock(), Params: a.Params, Seed: 1,
+			World: w.real.Clients, Clock: w.real.Clients.Clock(), Params: a.Params, Seed: w.seed(),
 			Sinks: []runtime.Sink{&notes, seen}, Print: notes.add, Guards: []runtime.Guard{guards(w.real.Clients), seen},
 		})
 	})

@@ -14,13 +14,14 @@ import (
 
 // Rehearsed is a recipe's run in a world, as a spec has it.
 type Rehearsed struct {
-	Effects  []*Effect      `lua:"effects" doc:"the calls that changed, or may have changed, something, in order"`
-	Error    *runtime.Error `lua:"error" type:"error" doc:"what ended the run: a table with kind, message, op, target, hint, state, where; nil when it went well"`
-	Plan     string         `lua:"plan" doc:"the plan, as mepc-run -n prints it; empty in a real world"`
-	Logs     []string       `lua:"logs" doc:"what the recipe logged and printed"`
-	Value    runtime.Value  `lua:"value" doc:"what the recipe returned"`
-	Duration float64        `lua:"duration" doc:"how long it took, in seconds of the world's time"`
-	Assumed  []string       `lua:"assumed" doc:"what was taken for granted, such as a build that was not executed"`
+	Effects  []*Effect           `lua:"effects" doc:"the calls that changed, or may have changed, something, in order"`
+	Error    *runtime.Error      `lua:"error" type:"error" doc:"what ended the run: a table with kind, message, op, target, hint, state, where; nil when it went well"`
+	Plan     string              `lua:"plan" doc:"the plan, as mepc-run -n prints it; empty in a real world"`
+	Logs     []string            `lua:"logs" doc:"what the recipe logged and printed"`
+	Value    runtime.Value       `lua:"value" doc:"what the recipe returned"`
+	Duration float64             `lua:"duration" doc:"how long it took, in seconds of the world's time"`
+	Requests *rehearsal.Requests `lua:"requests" doc:"what it cost; nil in a real world"`
+	Assumed  []string            `lua:"assumed" doc:"what was assumed, such as a build that was not executed"`
 
 	world *World
 	name  string
@@ -34,7 +35,7 @@ type Effect struct {
 	Outcome string            `lua:"outcome" doc:"ok, unchanged, refused or unknown"`
 	Step    string            `lua:"step" doc:"the step that it is in; empty outside of any"`
 	Where   string            `lua:"where" doc:"the recipe's line"`
-	Undo    bool              `lua:"undo" doc:"whether it takes back what a failed run had done"`
+	Undo    bool              `lua:"undo" doc:"whether it undoes something a failed run had done"`
 	Changes []string          `lua:"changes" doc:"what was different after it; empty in a real world"`
 }
 
@@ -42,11 +43,11 @@ type Effect struct {
 func (r *Rehearsed) String() string { return "run of " + r.name }
 
 func runType() runtime.Type {
-	return runtime.Type{Name: "run", Of: (*Rehearsed)(nil), Doc: "What came of w:run.", Funcs: []runtime.Func{goldenFunc()}}
+	return runtime.Type{Name: "run", Of: (*Rehearsed)(nil), Doc: "The result of w:run.", Funcs: []runtime.Func{goldenFunc()}}
 }
 
 type runArgs struct {
-	Recipe string                   `lua:"recipe,pos,required,target" doc:"a file of the project, or the name of a recipe that mepc-run brings"`
+	Recipe string                   `lua:"recipe,pos,required,target" doc:"a file of the project, or the name of a recipe that ships with mepc-run"`
 	Params map[string]runtime.Value `lua:"params,pos" doc:"its parameters by name"`
 }
 
@@ -60,15 +61,12 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 	}
 	var notes noted
 	var r *rehearsal.Run
-	var cover *runtime.Cover
-	if w.file.opts.Coverage != nil {
-		cover = &runtime.Cover{}
-	}
+	cover := w.file.opts.cover()
 	c.Block(func(ctx context.Context) {
 		w.faults.Switch(true)
 		defer w.faults.Switch(false)
 		r, err = w.stage.Run(ctx, a.Recipe, recipe, runtime.RunOptions{
-			Params: a.Params, Seed: 1, Sinks: []runtime.Sink{&notes}, Print: notes.add, Cover: cover,
+			Params: a.Params, Seed: w.seed(), Sinks: []runtime.Sink{&notes}, Print: notes.add, Cover: cover,
 			Guards: []runtime.Guard{guards(w.stage.Clients)},
 		})
 	})
@@ -78,23 +76,24 @@ func (w *World) run(c *runtime.Call, a *runArgs) (*Rehearsed, error) {
 	if failure.KindOf(r.Err) == failure.Cancelled || r.Err != nil && c.Context().Err() != nil {
 		return nil, r.Err // the spec itself is to end
 	}
+	sent := w.faults.Requests()
 	var text bytes.Buffer
 	if err := r.Plan.Write(&text, plan.Style{}); err != nil {
 		return nil, err
 	}
 	out := &Rehearsed{
 		Error: failure.As(r.Err), Plan: text.String(), Logs: notes.lines, Value: r.Value, Duration: r.Duration.Seconds(),
-		Assumed: r.Plan.Assumed, world: w, name: a.Recipe,
+		Assumed: r.Plan.Assumed, Requests: &sent, world: w, name: a.Recipe,
+		Effects: effectsOf(r.Plan),
 	}
-	for _, e := range r.Plan.Entries {
-		if e.Effect != nil {
-			out.Effects = append(out.Effects, effectOf(&e))
-		}
-	}
-	if cover != nil {
-		w.file.opts.Coverage.add(a.Recipe, cover, out.Effects)
-	}
+	w.file.opts.covered(a.Recipe, cover, out.Effects)
 	return out, nil
+}
+
+// seed returns another seed for each run in the world, as live runs draw theirs.
+func (w *World) seed() int64 {
+	w.runs++
+	return w.runs
 }
 
 func effectOf(e *plan.Entry) *Effect {

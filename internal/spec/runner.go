@@ -3,10 +3,11 @@ package spec
 import (
 	"context"
 	"runtime"
-	"sync"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// Run runs the files side by side and returns what came of them, in their order.
+// Run runs the files side by side and returns their results, in their order.
 // When ctx ends, what was not run is left out.
 func Run(ctx context.Context, opts Options) []*File {
 	jobs := opts.Jobs
@@ -18,28 +19,33 @@ func Run(ctx context.Context, opts Options) []*File {
 	for i := range ready {
 		ready[i] = make(chan struct{})
 	}
-	var wg sync.WaitGroup
+	workers, _ := failure.NewGroup(ctx, -1)
 	next := make(chan int)
 	for range min(jobs, len(opts.Files)) {
-		wg.Go(func() {
+		workers.Go(func() error {
 			for i := range next {
 				own := opts
-				out[i] = runFile(ctx, &own, opts.Files[i])
+				bug := failure.Protect(func() error { out[i] = runFile(ctx, &own, opts.Files[i]); return nil })
+				if bug != nil {
+					out[i] = &File{Name: opts.Files[i], Err: failure.As(bug)}
+				}
 				close(ready[i])
 			}
+			return nil
 		})
 	}
-	wg.Go(func() {
+	workers.Go(func() error {
 		defer close(next)
 		for i := range opts.Files {
 			if ctx.Err() != nil {
 				for ; i < len(ready); i++ {
 					close(ready[i])
 				}
-				return
+				return nil
 			}
 			next <- i
 		}
+		return nil
 	})
 	var done []*File
 	for i := range ready {
@@ -52,7 +58,7 @@ func Run(ctx context.Context, opts Options) []*File {
 			opts.Done(out[i])
 		}
 	}
-	wg.Wait()
+	_ = workers.Wait() // each file has its own
 	return done
 }
 

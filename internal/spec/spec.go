@@ -13,29 +13,26 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/prove"
 	"github.com/mepc/mepc-run/internal/rehearsal"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// Kit is what specs need of the program around them.
+// Kit holds what specs need of the program around them.
 type Kit struct {
-	// Modules is what recipes can call. Specs get of it what needs no server, and
+	// Modules holds what recipes can call. Specs get the part that needs no server, and
 	// the types of the others, for the connections of a world.
 	Modules []runtime.Module
 	// Stage furnishes a world for recipes, which are told of the routers with those
 	// URLs. wire carries what their clients send.
-	Stage func(state *sim.State, routers []string, wire engine.Wire) (*rehearsal.Stage, error)
+	Stage func(st *state.State, routers []string, wire rehearsal.Wire) (*rehearsal.Stage, error)
 	// Real lays a world out on real servers; nil: worlds are simulated, and tests
 	// need not say that they can be real.
-	Real func(ctx context.Context, state *sim.State) (*Real, error)
+	Real func(ctx context.Context, st *state.State) (*Real, error)
 	// Recipe finds a recipe by the name that a spec gives it; a file is one of project.
 	Recipe func(h *runtime.Host, project fs.FS, name string) (*runtime.Recipe, error)
-	// Connect returns what the modules docker and redis connect to in a world.
-	Connect func(ctx context.Context, w *engine.World) (docker, redis any, err error)
-	// Library is what every file may require, after those of the project.
+	// Library holds the files that every file may require, after those of the project.
 	Library fs.FS
 	// Cache holds compiled files, for all specs to share.
 	Cache *runtime.Cache
@@ -49,13 +46,16 @@ type Options struct {
 	Files   []string // the spec files, by their names in Root
 	Filter  Filter
 	Shuffle int64          // not zero: draws the order of the tests
+	Seed    int64          // draws the order where a spec says randomize() without a number
 	Limits  runtime.Limits // of a spec's state; Steps are for each of its functions
 	Timeout time.Duration  // of each function of a spec, in real time; 0: thirty seconds
 	Jobs    int            // how many files at once; 0: as many as there are processors
 	Faults  *Faults        // not nil: scenarios are tried against faults, and nothing else is run
 	// Update writes a golden plan, by its name in Root; nil: they are compared.
 	Update func(name string, data []byte) error
-	// Coverage learns what runs execute; nil: nobody does.
+	// Train keeps the plans of scenarios, by Update, in place of comparing them.
+	Train bool
+	// Coverage learns what runs execute; may be nil.
 	Coverage *Coverage
 	// Done is told of each file when it is done, in the order of Files.
 	Done func(*File)
@@ -66,7 +66,7 @@ const (
 	defaultTimeout = 30 * time.Second
 )
 
-// Status is how a test ended.
+// Status says how a test ended.
 type Status string
 
 // The statuses.
@@ -77,7 +77,7 @@ const (
 	Pending Status = "pending" // it is not written yet
 )
 
-// Result is how one test, or one hook that failed, ended.
+// Result says how one test, or one failed hook, ended.
 type Result struct {
 	Names    []string // of the blocks around it, outermost first, and its own
 	Where    string   // the line of its it()
@@ -90,7 +90,7 @@ type Result struct {
 	Duration time.Duration  // real time
 }
 
-// File is what came of one file.
+// File holds the results of one file.
 type File struct {
 	Name     string
 	Err      *runtime.Error // it could not be run: none of its tests was

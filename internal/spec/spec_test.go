@@ -1,19 +1,18 @@
 package spec_test
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/rehearsal"
-	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/internal/spec"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/modules/lock"
@@ -28,14 +27,10 @@ func kit(tree fstest.MapFS) spec.Kit {
 	host := runtime.New(runtime.Options{Modules: modules, Limits: runtime.Limits{Steps: 1_000_000}})
 	return spec.Kit{
 		Modules: modules,
-		Stage: func(s *sim.State, _ []string, wire engine.Wire) (*rehearsal.Stage, error) {
+		Stage: func(s *state.State, _ []string, wire rehearsal.Wire) (*rehearsal.Stage, error) {
 			return rehearsal.New(s, rehearsal.Options{Source: "of the spec", Strict: true, Host: host, Wire: wire})
 		},
 		Recipe: func(h *runtime.Host, tree fs.FS, name string) (*runtime.Recipe, error) { return h.LoadFS(tree, name) },
-		Connect: func(ctx context.Context, w *engine.World) (any, any, error) {
-			r, err := redis.Open(ctx, w, redis.Allow{})
-			return docker.Open(w, docker.Allow{}), r, err
-		},
 	}
 }
 
@@ -146,7 +141,7 @@ func TestAssertions(t *testing.T) {
 		`local s = spy.new() s(1) assert.spy(s).was_not.called()`:       "expected no call, was called once",
 		`local s = spy.new() s({1}) assert.spy(s).called_with({1})`:     "",
 		`local s = spy.new() s(1) assert.spy(s).was.called_with(2)`:     "expected a call with (2), was called once",
-		`assert.spy(1)`:                                                 "spy: a spy expected, got number",
+		`assert.spy(1)`:                                                 "a spy expected, got number",
 	}
 	for src, want := range table {
 		f := run(t, `it("x", function() `+src+` end)`, spec.Options{})
@@ -176,13 +171,13 @@ it("has the function again", function() assert.are.equal("real", lib.ask("a")) e
 it("spies", function()
   local s = spy.on(lib, "ask")
   assert.are.equal("real", lib.ask("b"))
-  assert.are.same({{"b"}}, s:calls())
+  assert.are.same({"b", n = 1}, s.calls[1].vals)
   s:revert()
   lib.ask("c")
   assert.spy(s).was.called(1)
 end)
 it("refuses what is no function", function() stub(lib, "name") end)`, spec.Options{}, "recipes/lib.lua", `return {ask = function() return "real" end, name = "x"}`)
-	want := []string{"passed stubs", "passed has the function again", "passed spies", `error refuses what is no function: the table's "name" is no function, but a string`}
+	want := []string{"passed stubs", "passed has the function again", "passed spies", `error refuses what is no function: the table's "name" is not a function but a string`}
 	if d := cmp.Diff(want, statuses(f)); d != "" {
 		t.Error(d)
 	}
@@ -236,6 +231,47 @@ func TestTestsHaveStepsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestWhatDoesNotEndIsEnded has files and tests that do not end, in Lua and in Go: the
+// others' results stay.
+func TestWhatDoesNotEndIsEnded(t *testing.T) {
+	t.Parallel()
+	const good = `it("is good", function() end)`
+	tree := fstest.MapFS{}
+	var names []string
+	for _, f := range []struct{ name, src string }{
+		{"a", good},
+		{"file", `while true do end`},
+		{"file describe", `describe("d", function() while true do end end) ` + good},
+		{"it", `it("loops", function() while true do end end) ` + good},
+		{"each", `describe("d", function() before_each(function() while true do pcall(error) end end) it("one", function() end) end) ` + good},
+		{"after", `describe("d", function() after_each(function() while true do end end) it("one", function() end) end) ` + good},
+		{"setup", `describe("d", function() setup(function() while true do end end) it("one", function() end) end) ` + good},
+		{"coroutine", `it("loops", function() coroutine.wrap(function() while true do pcall(error) end end)() end) ` + good},
+		{"hangs", `it("hangs", function() world{}:run("hangs") end) it("is good", function() world{} end)`},
+		{"file hangs", `world{}:run("hangs")`},
+		{"z", good},
+	} {
+		name := "spec/" + f.name + "_spec.lua"
+		names = append(names, name)
+		tree[name] = &fstest.MapFile{Data: []byte(f.src)}
+	}
+	k := kit(tree)
+	k.Recipe = func(*runtime.Host, fs.FS, string) (*runtime.Recipe, error) { select {} }
+	files := spec.Run(t.Context(), spec.Options{Kit: k, Root: tree, Files: names, Limits: runtime.Limits{Steps: 200_000}, Timeout: 2 * time.Second})
+	if len(files) != len(names) {
+		t.Fatalf("%d files", len(files))
+	}
+	for _, f := range files {
+		ok := false
+		for _, r := range f.Results {
+			ok = ok || r.Status == spec.Passed && r.Names[len(r.Names)-1] == "is good"
+		}
+		if whole := strings.HasPrefix(f.Name, "spec/file"); ok == whole || whole == (f.Err == nil) {
+			t.Errorf("%s: %q", f.Name, statuses(f))
+		}
+	}
+}
+
 func TestFilesComeInOrderHoweverTheyAreRun(t *testing.T) {
 	tree := fstest.MapFS{}
 	var names []string
@@ -284,7 +320,7 @@ it("takes one way to name an engine", function() world{engines = {}, images = {}
 	want := []string{
 		"passed has them", "passed lets time pass", "error kills: no container app runs in this world",
 		"error takes no list: a table with names expected, such as images={...}, got a list",
-		"error takes one way to name an engine: engines={...} and the keys of one engine exclude each other",
+		"error takes one way to name an engine: engines={...} and the keys of one engine cannot be used together",
 	}
 	if d := cmp.Diff(want, statuses(f)); d != "" {
 		t.Error(d)
@@ -307,5 +343,48 @@ it("runs", function() assert.is_nil(world{}:run("r.lua").error) end)`, spec.Opti
 	}
 	if d := cmp.Diff([]string{"other.lua", "r.lua", "recipes/lib.lua", "spec/a_spec.lua", "spec/lib.lua"}, f.Uses); d != "" {
 		t.Error(d)
+	}
+}
+
+// Values that are inside themselves, shared, deep and wide: an assertion on them ends,
+// and those beside it count.
+func TestValuesOfAnyShapeAreComparedAndShown(t *testing.T) {
+	t.Parallel()
+	makers := map[string]string{
+		"in its keys":   `local a = {} a[a] = 1 return a`,
+		"in its values": `local a = {} a.l = a a.r = a return a`,
+		"in a circle":   `local a, b = {}, {} a.b = b b.a = a return a`,
+		"shared":        `local a = {1} for i = 1, 40 do a = {a, a} end return a`,
+		"deep":          `local a = {} for i = 1, 20000 do a = {a} end return a`,
+		"wide":          `local a = {} for i = 1, 50000 do a[i] = i end return a`,
+		"long":          `return {("x"):rep(2^20)}`,
+		"lying":         `return setmetatable({}, {__tostring = error, __eq = error, __index = error, __len = error})`,
+	}
+	for name, src := range makers {
+		f := run(t, `
+local function make() `+src+` end
+it("is nil", function() assert.is_nil(make()) end)
+it("equals", function() assert.are.equal(make(), make()) end)
+it("is same", function() assert.are.same(make(), make()) end)
+it("is another", function() assert.are.same({make(), 1}, {make(), 2}) end)
+it("contains", function() assert.contains(make(), {make()}) end)
+it("is called with", function() local s = spy.new(function() end) s(make()) assert.spy(s).was.called_with(1, make()) end)
+it("is raised", function() error(make()) end)
+it("goes on", function() end)
+`, spec.Options{})
+		got := map[string]bool{}
+		for _, r := range f.Results {
+			got[r.Names[0]] = r.Status == spec.Passed
+			if r.Err != nil && len(r.Err.Message)+len(r.Err.Details) > 1<<20 {
+				t.Errorf("%s %s: %d bytes are shown", name, r.Names[0], len(r.Err.Message)+len(r.Err.Details))
+			}
+		}
+		for test, passes := range map[string]bool{
+			"is nil": false, "equals": false, "is same": name != "in its keys", "is another": false, "is called with": false, "is raised": false, "goes on": true,
+		} {
+			if passed, there := got[test]; !there || passed != passes {
+				t.Errorf("%s: %q passed: %v, want %v (there: %v; %v)", name, test, passed, passes, there, f.Err)
+			}
+		}
 	}
 }

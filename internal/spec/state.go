@@ -10,23 +10,23 @@ import (
 	"sync"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/runtime"
 )
 
 // stateOf makes the state of a world of the table that world{} was given. The keys
 // are those of a world file; those of its one engine may stand beside them.
-func stateOf(table any) (*sim.State, error) {
+func stateOf(table any) (*state.State, error) {
 	given, ok := table.(map[string]any)
 	if !ok {
 		return nil, failure.New(failure.Invalid, "a table with names expected, such as images={...}, got a list")
 	}
-	ofState, ofEngine := keys(reflect.TypeFor[sim.State]()), keys(reflect.TypeFor[sim.EngineState]())
-	state, engine := map[string]any{"mepc_world": sim.Format}, map[string]any{}
+	ofState, ofEngine := keys(reflect.TypeFor[state.State]()), keys(reflect.TypeFor[state.Engine]())
+	st, engine := map[string]any{"mepc_world": state.Format}, map[string]any{}
 	for key, v := range given {
 		switch {
 		case ofState[key] != nil:
-			state[key] = complete(ofState[key], v)
+			st[key] = complete(ofState[key], v)
 		case ofEngine[key] != nil:
 			engine[key] = complete(ofEngine[key], v)
 		default:
@@ -42,23 +42,23 @@ func stateOf(table any) (*sim.State, error) {
 		}
 	}
 	if len(engine) > 0 {
-		if state["engines"] != nil {
-			return nil, failure.New(failure.Invalid, "engines={...} and the keys of one engine exclude each other")
+		if st["engines"] != nil {
+			return nil, failure.New(failure.Invalid, "engines={...} and the keys of one engine cannot be used together")
 		}
-		state["engines"] = []any{engine}
+		st["engines"] = []any{engine}
 	}
-	data, err := json.Marshal(state)
+	data, err := json.Marshal(st)
 	if err != nil {
 		return nil, failure.Wrap(failure.Invalid, err, "world")
 	}
-	s, err := sim.Decode(data)
+	s, err := state.Decode(data)
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "%s", linePrefix().ReplaceAllString(err.Error(), ""))
 	}
 	return s, nil
 }
 
-// linePrefix is what a world file's error begins with; a table has no lines.
+// linePrefix matches the beginning of a world file's error; a table has no lines.
 var linePrefix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^line \d+: `) })
 
 // keys returns the keys that a struct has in a world file.
@@ -80,23 +80,23 @@ func complete(t reflect.Type, v any) any {
 	}
 	text, isText := v.(string)
 	switch {
-	case isText && t == reflect.TypeFor[sim.Image]():
+	case isText && t == reflect.TypeFor[state.Image]():
 		return map[string]any{"ref": text}
-	case isText && t == reflect.TypeFor[sim.Router]():
+	case isText && t == reflect.TypeFor[state.Router]():
 		return map[string]any{"address": text}
-	case isText && t == reflect.TypeFor[sim.RedisKey]():
+	case isText && t == reflect.TypeFor[state.RedisKey]():
 		return map[string]any{"string": text}
 	}
 	switch x := v.(type) {
 	case float64:
-		if t == reflect.TypeFor[sim.RedisKey]() {
+		if t == reflect.TypeFor[state.RedisKey]() {
 			return map[string]any{"string": fmt.Sprint(x)}
 		}
 		if t.Kind() == reflect.String {
 			return fmt.Sprint(x)
 		}
 	case []any:
-		if t == reflect.TypeFor[sim.RedisKey]() {
+		if t == reflect.TypeFor[state.RedisKey]() {
 			return map[string]any{"list": complete(reflect.TypeFor[[]string](), x)}
 		}
 		if t.Kind() == reflect.Slice {

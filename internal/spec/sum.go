@@ -1,11 +1,8 @@
 package spec
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
-// Sum counts what came of specs.
+// Sum counts the results of specs.
 type Sum struct {
 	Passed, Failed, Broken, Pending int
 	Files                           int
@@ -42,16 +39,9 @@ func (s Sum) Bad() int { return s.Failed + s.Broken }
 // Total returns how many there are.
 func (s Sum) Total() int { return s.Bad() + s.Passed + s.Pending }
 
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // Printer shows what comes of specs.
 type Printer interface {
-	// File shows what came of a file. Files come in their order.
+	// File shows the results of a file. Files come in their order.
 	File(*File)
 	// End shows the sum of it all. Its error says that something could not be
 	// written.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/report"
+	"github.com/mepc/mepc-run/internal/say"
 	"github.com/mepc/mepc-run/runtime"
 )
 
@@ -21,18 +22,9 @@ type Text struct {
 	b bytes.Buffer
 }
 
-const (
-	red, green, yellow, bold, dim = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[1m", "\x1b[2m"
-	off                           = "\x1b[0m"
-)
-
 // paint returns text that is safe to be shown, in a colour.
 func (t *Text) paint(color, text string) string {
-	text = report.Clean(text)
-	if !t.Color || text == "" || color == "" {
-		return text
-	}
-	return color + text + off
+	return say.Paint(t.Color, color, report.Clean(text))
 }
 
 // line writes parts that are painted already.
@@ -50,13 +42,13 @@ func (t *Text) lines(indent, color, text string) {
 // sentence is a test's full name.
 func sentence(names []string) string { return strings.Join(names, " › ") }
 
-// File shows what came of a file.
+// File shows the results of a file.
 func (t *Text) File(f *File) {
 	if f.Err != nil {
 		t.trouble(Broken, f.Name, f.Name, f.Err, nil)
 	}
 	for _, r := range f.Results {
-		took := t.paint(dim, "  "+report.Duration(r.Duration))
+		took := t.paint(say.Dim, "  "+report.Duration(r.Duration))
 		switch {
 		case r.Err != nil:
 			t.trouble(r.Status, sentence(r.Names), r.Where, r.Err, r.Output)
@@ -66,11 +58,11 @@ func (t *Text) File(f *File) {
 			if why != "" {
 				why = "  (" + why + ")"
 			}
-			t.line(t.paint(yellow, "pending "), t.paint("", sentence(r.Names)), t.paint(dim, why))
+			t.line(t.paint(say.Yellow, "pending "), t.paint("", sentence(r.Names)), t.paint(say.Dim, why))
 		default:
-			t.line(t.paint(green, "ok      "), t.paint("", sentence(r.Names)), took)
+			t.line(t.paint(say.Green, "ok      "), t.paint("", sentence(r.Names)), took)
 			for _, l := range r.Output {
-				t.lines("        | ", dim, l)
+				t.lines("        | ", say.Dim, l)
 			}
 		}
 	}
@@ -79,7 +71,7 @@ func (t *Text) File(f *File) {
 
 // trouble shows what is wrong with a test, or a file.
 func (t *Text) trouble(status Status, name, where string, e *runtime.Error, output []string) {
-	t.line(t.paint(red, fmt.Sprintf("%-8s", strings.ToUpper(string(status)))), t.paint(bold, name))
+	t.line(t.paint(say.Red, fmt.Sprintf("%-8s", strings.ToUpper(string(status)))), t.paint(say.Bold, name))
 	if e.Where != "" {
 		where = e.Where
 	}
@@ -88,22 +80,19 @@ func (t *Text) trouble(status Status, name, where string, e *runtime.Error, outp
 		message = e.Error()
 	}
 	first, rest, _ := strings.Cut(message, "\n")
-	t.line("  ", t.paint(bold, where+": "), t.paint("", first))
+	t.line("  ", t.paint(say.Bold, where+": "), t.paint("", first))
 	t.lines("  ", "", rest)
 	for l := range strings.Lines(e.Details) {
 		color := ""
 		switch l[0] {
 		case '-':
-			color = red
+			color = say.Red
 		case '+':
-			color = green
+			color = say.Green
 		}
 		t.lines("    ", color, l)
 	}
-	t.lines("  ", dim, e.Excerpt)
-	if len(e.Trace) > 1 {
-		t.lines("  ", "", "called from "+strings.Join(e.Trace[1:], ", "))
-	}
+	t.lines("  ", say.Dim, e.Excerpt)
 	if e.State != "" {
 		t.lines("  ", "", e.State)
 	}
@@ -116,8 +105,11 @@ func (t *Text) trouble(status Status, name, where string, e *runtime.Error, outp
 			t.lines(lead, "", l)
 		}
 	}
+	if callers, _ := e.Callers(true); len(callers) > 0 {
+		t.lines("  ", "", "called from "+strings.Join(callers, ", "))
+	}
 	for _, l := range output {
-		t.lines("  | ", dim, l)
+		t.lines("  | ", say.Dim, l)
 	}
 	t.line()
 }
@@ -125,20 +117,20 @@ func (t *Text) trouble(status Status, name, where string, e *runtime.Error, outp
 // End shows the sum of it all.
 func (t *Text) End(s Sum) error {
 	if s.Bad() > 0 || !t.Quiet {
-		parts := []string{t.paint(green, fmt.Sprintf("%d passed", s.Passed))}
+		parts := []string{t.paint(say.Green, fmt.Sprintf("%d passed", s.Passed))}
 		add := func(n int, color, text string) {
 			if n > 0 {
 				parts = append(parts, t.paint(color, text))
 			}
 		}
-		add(s.Failed, red, fmt.Sprintf("%d failed", s.Failed))
-		add(s.Broken, red, count(s.Broken, "error"))
-		add(s.Pending, yellow, fmt.Sprintf("%d pending", s.Pending))
+		add(s.Failed, say.Red, fmt.Sprintf("%d failed", s.Failed))
+		add(s.Broken, say.Red, say.Count(s.Broken, "error"))
+		add(s.Pending, say.Yellow, fmt.Sprintf("%d pending", s.Pending))
 		seed := ""
 		if s.Seed != 0 {
 			seed = fmt.Sprintf(", --seed %d", s.Seed)
 		}
-		t.line(strings.Join(parts, ", "), fmt.Sprintf(" in %s, %s%s", count(s.Files, "file"), report.Duration(s.Duration), seed))
+		t.line(strings.Join(parts, ", "), fmt.Sprintf(" in %s, %s%s", say.Count(s.Files, "file"), report.Duration(s.Duration), seed))
 	}
 	return t.flush()
 }

@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/mepc/mepc-run/runtime"
@@ -15,14 +17,20 @@ type block struct {
 	broken *Result        // what went wrong while it was read
 	files  *runtime.Files // what require loads in it; nil: what it loads around it
 
-	beforeEach, afterEach, setup, teardown []*hook
-	invariants                             []invariant
-
-	settled  bool // its setup was run
-	unsettle *runtime.Error
+	beforeEach, afterEach []*hook
+	strict, lazy          setup // strict: also around tests that are pending
+	invariants            []invariant
+	seed                  int64 // not zero: draws the order of its items
 }
 
-// item is what stands in a block: exactly one is set.
+// setup is done once around the tests of a block.
+type setup struct {
+	before, after []*hook
+	done          bool
+	err           *runtime.Error
+}
+
+// item is a member of a block: exactly one field is set.
 type item struct {
 	block *block
 	test  *test
@@ -95,6 +103,33 @@ func (b *block) chosen(f Filter) []*test {
 		}
 	}
 	return all
+}
+
+// inOrder puts the tests in the order that the blocks' randomize has drawn.
+func (b *block) inOrder(tests []*test) []*test {
+	chosen := map[*test]bool{}
+	for _, t := range tests {
+		chosen[t] = true
+	}
+	out := make([]*test, 0, len(tests))
+	var walk func(b *block)
+	walk = func(b *block) {
+		items := b.items
+		if b.seed != 0 {
+			items = slices.Clone(items)
+			draw := rand.New(rand.NewPCG(uint64(b.seed), 0))
+			draw.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+		}
+		for _, i := range items {
+			if i.block != nil {
+				walk(i.block)
+			} else if chosen[i.test] {
+				out = append(out, i.test)
+			}
+		}
+	}
+	walk(b)
+	return out
 }
 
 // around returns the blocks around a test, outermost first.

@@ -17,22 +17,22 @@ func troubles() []runtime.Func {
 			Name: "fail",
 			Doc: "Makes calls of a function fail in the runs that follow, as the server or the network would: nothing is done. " +
 				"redis.NAME is a command, also inside a transaction. Calls of the spec itself never fail. " +
-				"A test in which it never comes to such a call fails: w:heal() before the end takes that back.",
+				"A test without such a call fails, unless w:heal() comes before its end.",
 			Raises:  []runtime.Kind{failure.Invalid},
 			Example: `w:fail("docker.start", {nth = 1, with = "conflict"})`,
 			Call:    runtime.Inline((*World).fail),
 		},
 		{
 			Name: "lose_reply",
-			Doc: "Makes the reply to calls of a function get lost in the runs that follow: the call is done, and the recipe does not hear of it. " +
-				"Where a look can settle what became of it, the module looks, as it does on a network.",
+			Doc: "Makes the reply to calls of a function get lost in the runs that follow: the call is done, but the recipe gets no answer. " +
+				"If looking can settle the outcome, the module looks, as it does on a network.",
 			Raises:  []runtime.Kind{failure.Invalid},
 			Example: `w:lose_reply("docker.start", {nth = 1})`,
 			Call:    runtime.Inline((*World).loseReply),
 		},
 		{
 			Name:    "heal",
-			Doc:     "Takes back what fail and lose_reply said, and starts the engine and Redis if they are down.",
+			Doc:     "Removes the faults of fail and lose_reply, and starts the engine and Redis if they are down.",
 			Example: `w:heal()`,
 			Call:    runtime.Inline((*World).heal),
 		},
@@ -52,13 +52,13 @@ func troubles() []runtime.Func {
 		},
 		{
 			Name:    "engine_down",
-			Doc:     "Makes the engine refuse connections, or take them again. Its containers go on.",
+			Doc:     "Makes the engine refuse connections, or accept them again. Its containers go on.",
 			Example: `w:engine_down(true)`,
 			Call:    runtime.Inline((*World).engineDown),
 		},
 		{
 			Name:    "redis_down",
-			Doc:     "Makes Redis refuse connections, or take them again, with the data that it had.",
+			Doc:     "Makes Redis refuse connections, or accept them again, with the data that it had.",
 			Example: `w:redis_down(true)`,
 			Call:    runtime.Inline((*World).redisDown),
 		},
@@ -68,10 +68,10 @@ func troubles() []runtime.Func {
 type failArgs struct {
 	Op      string `lua:"op,pos,required" doc:"the function, such as docker.start"`
 	Nth     int    `lua:"nth" min:"1" doc:"only this one of the calls, from 1; default: all"`
-	After   int    `lua:"after" min:"1" doc:"all but the first so many calls"`
+	After   int    `lua:"after" min:"1" doc:"skip this many calls first"`
 	Target  string `lua:"target" doc:"only calls to this target; default: all"`
-	With    string `lua:"with" default:"refused" enum:"conflict|not_found|refused|invalid_argument|auth|unavailable|timeout" doc:"the kind of the error; timeout: it is done, and the answer does not come in time"`
-	Message string `lua:"message" doc:"what the server says; default: something that such a server says"`
+	With    string `lua:"with" default:"refused" enum:"conflict|not_found|refused|invalid_argument|auth|unavailable|timeout" doc:"the kind of the error; timeout: it is done, but the answer does not come in time"`
+	Message string `lua:"message" doc:"the server's message; default: a typical one"`
 }
 
 func (w *World) fail(c *runtime.Call, a *failArgs) (runtime.None, error) {
@@ -88,7 +88,7 @@ func (w *World) fail(c *runtime.Call, a *failArgs) (runtime.None, error) {
 type loseArgs struct {
 	Op     string `lua:"op,pos,required" doc:"the function, such as docker.start"`
 	Nth    int    `lua:"nth" min:"1" doc:"only this one of the calls, from 1; default: all"`
-	After  int    `lua:"after" min:"1" doc:"all but the first so many calls"`
+	After  int    `lua:"after" min:"1" doc:"skip this many calls first"`
 	Target string `lua:"target" doc:"only calls to this target; default: all"`
 }
 
@@ -119,7 +119,7 @@ func (w *World) known(op string) error {
 	if slices.Contains(names, op) {
 		return nil
 	}
-	return failure.New(failure.Invalid, "%q is no function that calls a server%s", op, runtime.DidYouMean(op, names)).
+	return failure.New(failure.Invalid, "%q is not a function that calls a server%s", op, runtime.DidYouMean(op, names)).
 		WithHint("write docker.start, http.post, redis.rpush, ...")
 }
 

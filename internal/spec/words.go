@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	lua "github.com/yuin/gopher-lua"
+
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
 )
@@ -21,7 +23,7 @@ func Words(modules []runtime.Module) []runtime.Module {
 // words is the table of everything that a spec can say, besides what it has in
 // common with recipes.
 func (f *file) words() []runtime.Module {
-	return append([]runtime.Module{f.globals(), f.asserts()}, f.spies()...)
+	return append([]runtime.Module{f.globals(), f.asserts(), f.matchModule(), f.says(), f.busted()}, f.spies()...)
 }
 
 func (f *file) globals() runtime.Module {
@@ -39,7 +41,7 @@ end)`,
 			},
 			{
 				Name:    "context",
-				Doc:     "Is describe, for the sentence's sake.",
+				Doc:     "The same as describe, so that sentences read well.",
 				Example: `context("with Redis down", function() end)`,
 				Call:    runtime.Inline((*file).describe),
 			},
@@ -50,9 +52,11 @@ end)`,
 it("is not written yet")`,
 				Call: runtime.Inline((*file).it),
 			},
+			same("test", "it", "a test", `test("adds", function() assert.are.equal(4, 2 + 2) end)`, runtime.Inline((*file).it)),
+			same("spec", "it", "a test", `spec("adds", function() assert.are.equal(4, 2 + 2) end)`, runtime.Inline((*file).it)),
 			{
 				Name:    "pending",
-				Doc:     "Makes a test that is not written yet or, inside a test, ends it as such.",
+				Doc:     "Makes a test that is not run yet, whether or not it is written, or, inside a test, ends it as such.",
 				Example: `pending("deploys to two engines", "when the second one is there")`,
 				Call:    runtime.Inline((*file).pending),
 			},
@@ -68,17 +72,22 @@ it("is not written yet")`,
 				Example: `after_each(function() end)`,
 				Call:    runtime.Inline(hookWord("after_each")),
 			},
+			hookFunc("setup", "Runs a function once, before the first test of the block, also when that is pending. strict_setup is the same word."),
+			hookFunc("teardown", "Runs a function once, after the last test of the block. strict_teardown is the same word."),
+			hookFunc("strict_setup", "Is setup."),
+			hookFunc("strict_teardown", "Is teardown."),
+			hookFunc("lazy_setup", "Runs a function once, before the first test of the block that is not pending, and after the setup of all blocks around that."),
+			hookFunc("lazy_teardown", "Runs a function once, after the last test of the block, if there was one that is not pending."),
 			{
-				Name:    "setup",
-				Doc:     "Runs a function once, before the first test of the block.",
-				Example: `setup(function() end)`,
-				Call:    runtime.Inline(hookWord("setup")),
-			},
-			{
-				Name:    "teardown",
-				Doc:     "Runs a function once, after the last test of the block.",
-				Example: `teardown(function() end)`,
-				Call:    runtime.Inline(hookWord("teardown")),
+				Name: "randomize",
+				Doc: "Shuffles the tests and blocks in the block, or in the file. A failing test names the number that repeats the order; " +
+					"randomize(false) cancels it.",
+				Example: `describe("in any order", function()
+  randomize(1234)
+  it("is the first, or not", function() end)
+  it("is the second, or not", function() end)
+end)`,
+				Call: runtime.Inline((*file).randomize),
 			},
 			{
 				Name:    "finally",
@@ -143,16 +152,20 @@ func (f *file) add(c *runtime.Call, name string, fn *runtime.Function, why strin
 }
 
 type pendingArgs struct {
-	Name string `lua:"name,pos,required" doc:"what is to be true; inside a test: why it is not yet"`
-	Why  string `lua:"why,pos" doc:"why it is not yet"`
+	Name string     `lua:"name,pos,required" doc:"what is to be true; inside a test: why it is not yet"`
+	Why  lua.LValue `lua:"why,pos,asis" doc:"why it is not yet; or the test, which is not run"`
 }
 
 func (f *file) pending(c *runtime.Call, a *pendingArgs) (runtime.None, error) {
+	why := ""
+	if c.Callable(orNil(a.Why)) == nil {
+		why = text(a.Why)
+	}
 	if f.running == nil {
-		f.add(c, a.Name, nil, a.Why)
+		f.add(c, a.Name, nil, why)
 		return runtime.None{}, nil
 	}
-	f.running.pending = strings.TrimSpace(a.Name + " " + a.Why)
+	f.running.pending = strings.TrimSpace(a.Name + " " + why)
 	return runtime.None{}, &runtime.Error{Kind: failure.Script, Message: "pending: " + f.running.pending, Cause: errPending}
 }
 
@@ -165,11 +178,57 @@ func hookWord(word string) func(f *file, c *runtime.Call, a *hookArgs) (runtime.
 		if err := f.collecting(word); err != nil {
 			return runtime.None{}, err
 		}
+		b := f.at
 		list := map[string]*[]*hook{
-			"before_each": &f.at.beforeEach, "after_each": &f.at.afterEach, "setup": &f.at.setup, "teardown": &f.at.teardown,
+			"before_each": &b.beforeEach, "after_each": &b.afterEach,
+			"setup": &b.strict.before, "strict_setup": &b.strict.before, "lazy_setup": &b.lazy.before,
+			"teardown": &b.strict.after, "strict_teardown": &b.strict.after, "lazy_teardown": &b.lazy.after,
 		}[word]
 		*list = append(*list, &hook{word, c.Where(), a.Fn})
 		return runtime.None{}, nil
+	}
+}
+
+// hookFunc is a word for what is done once around the tests of a block.
+func hookFunc(word, doc string) runtime.Func {
+	return runtime.Func{Name: word, Doc: doc, Example: word + `(function() end)`, Call: runtime.Inline(hookWord(word))}
+}
+
+// same is a further word for what another one does.
+func same(word, other, what, example string, call runtime.Caller) runtime.Func {
+	return runtime.Func{Name: word, Doc: "Makes " + what + ", as " + other + " does.", Example: example, Call: call}
+}
+
+type randomizeArgs struct {
+	Seed  lua.LValue `lua:"seed,pos,asis" doc:"the seed of the order, a new one each time if not given; or false"`
+	Other lua.LValue `lua:"other,pos,asis" doc:"the number, when the first is true"`
+}
+
+func (f *file) randomize(_ *runtime.Call, a *randomizeArgs) (runtime.None, error) {
+	if err := f.collecting("randomize"); err != nil {
+		return runtime.None{}, err
+	}
+	f.at.seed = max(f.opts.Seed, 1)
+	for _, v := range []lua.LValue{a.Seed, a.Other} {
+		if n, ok := v.(lua.LNumber); ok && int64(n) != 0 {
+			f.at.seed = int64(n)
+		}
+	}
+	if a.Seed == lua.LFalse {
+		f.at.seed = 0
+	}
+	return runtime.None{}, nil
+}
+
+// busted is the module that specs written for busted begin with.
+func (f *file) busted() runtime.Module {
+	return runtime.Module{
+		Name: "busted", Self: f, Requires: []string{"busted.runner"},
+		Doc: "For specs written for busted: require(\"busted\") and require(\"busted.runner\")() change nothing.",
+		Funcs: []runtime.Func{{
+			Name: "", Doc: "Does nothing.", Example: `require("busted.runner")()`,
+			Call: runtime.Inline(func(*file, *runtime.Call, *callArgs) (runtime.None, error) { return runtime.None{}, nil }),
+		}},
 	}
 }
 

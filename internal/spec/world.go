@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/clock"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/rehearsal"
-	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
+	"github.com/mepc/mepc-run/modules/docker"
+	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // World is a simulated world as a spec has it.
@@ -25,13 +27,14 @@ type World struct {
 	stage  *rehearsal.Stage // nil: it is a real one
 	faults rehearsal.Faults
 	real   *Real // nil: it is simulated
+	runs   int64 // how many there were
 }
 
 // simulated returns what there is to the word of a spec that only a simulated world
 // knows.
 func (w *World) simulated(word string) (*rehearsal.Stage, error) {
 	if w.real != nil {
-		return nil, failure.New(failure.NotModelled, "%s is for simulated worlds, and this one is real", word).
+		return nil, failure.New(failure.NotModelled, "%s works only in simulated worlds, and this one is real", word).
 			WithHint("take #real out of the test's name: --real then leaves it out")
 	}
 	return w.stage, nil
@@ -49,7 +52,7 @@ func worldFunc() runtime.Func {
 		Name: "world",
 		Doc: "Makes a simulated world: an engine, a Redis and routers. The table has the keys of a world file; those of its engine " +
 			"(images, containers, networks, volumes) may stand in it directly. An image or a router may be its name alone, a Redis key " +
-			"its string or its list. What the world does not have is not there: a request to another host is an error.",
+			"its string or its list. Nothing exists outside the world: a request to another host is an error.",
 		Returns: "the world",
 		Raises:  []runtime.Kind{failure.Invalid},
 		Example: `local w = world{
@@ -63,11 +66,11 @@ func worldFunc() runtime.Func {
 
 func worldType() runtime.Type {
 	return runtime.Type{
-		Name: "world", Of: (*World)(nil), Doc: "A simulated world. Its time stands until a run waits, or w:advance is called.",
+		Name: "world", Of: (*World)(nil), Doc: "A simulated world. Its time stands still until a run waits, or w:advance is called.",
 		Funcs: append([]runtime.Func{
 			{
 				Name: "run",
-				Doc: "Runs a recipe in the world, with the parameters given: a file of the project, or a recipe that mepc-run brings. " +
+				Doc: "Runs a recipe in the world, with the parameters given: a file of the project, or a recipe that ships with mepc-run. " +
 					"An error that ends the run is run.error.",
 				Returns: "the run",
 				Raises:  []runtime.Kind{failure.NotFound, failure.Syntax, failure.Denied, failure.Invalid, failure.NotModelled},
@@ -85,8 +88,8 @@ assert.is_nil(run.error)`,
 			},
 			{
 				Name: "answer",
-				Doc: "Says what a server answers that is not of the world: a chat's webhook, a metrics query. The query of a URL is not looked at. " +
-					"A later call for the same URL and method takes the place of an earlier one; of several that fit, the longest counts.",
+				Doc: "Sets the answer of a server outside the world: a chat's webhook, a metrics query. The query of a URL is ignored. " +
+					"A later call for the same URL and method replaces an earlier one; of several that match, the longest wins.",
 				Raises:  []runtime.Kind{failure.Invalid},
 				Example: `w:answer("https://hooks.example/*", {method = "POST", status = 503})`,
 				Call:    runtime.Inline((*World).answer),
@@ -99,7 +102,7 @@ assert.is_nil(run.error)`,
 			},
 			{
 				Name:    "now",
-				Doc:     "Tells the world's time. A world begins at the start of 2026, unless its table has taken.",
+				Doc:     "Returns the world's time. A world begins at the start of 2026, unless its table has taken.",
 				Returns: "seconds since 1970",
 				Example: `local before = w:now()`,
 				Call: runtime.Inline(func(w *World, _ *runtime.Call, _ *runtime.None) (time.Time, error) {
@@ -119,29 +122,35 @@ func (f *file) world(c *runtime.Call, a *worldArgs) (*World, error) {
 	if table == nil {
 		table = map[string]any{}
 	}
-	state, err := stateOf(table)
+	st, err := stateOf(table)
 	if err != nil {
 		return nil, err
 	}
 	if f.opts.Real != nil {
-		return f.realWorld(c, state)
+		return f.realWorld(c, st)
 	}
-	known := routers(state)
-	own := sim.Router{Address: askHere}
-	if len(state.Routers) > 0 {
-		own.Dialect = state.Routers[0].Dialect
+	known := routers(st)
+	own := state.Router{Address: askHere}
+	if len(st.Routers) > 0 {
+		own.Dialect = st.Routers[0].Dialect
 	}
-	state.Routers = append(state.Routers, own)
+	st.Routers = append(st.Routers, own)
 	w := &World{file: f, home: f.home}
-	if w.stage, err = f.opts.Stage(state, known, &w.faults); err != nil {
+	if w.stage, err = f.opts.Stage(st, known, &w.faults); err != nil {
 		if e := failure.As(err); e != nil {
 			_, e.Message, _ = strings.Cut(e.Message, "simulated world: ")
 		}
 		return nil, err
 	}
 	f.worlds = append(f.worlds, w)
-	c.Block(func(ctx context.Context) { w.Docker, w.Redis, err = f.opts.Connect(ctx, w.stage.Clients) })
+	c.Block(func(ctx context.Context) { w.Docker, w.Redis, err = connect(ctx, w.stage.Clients) })
 	return w, err
+}
+
+// connect returns what a spec's w.docker and w.redis are.
+func connect(ctx context.Context, w *servers.Clients) (any, any, error) {
+	r, err := redis.Open(ctx, w, redis.Allow{Scripts: true, Admin: true})
+	return docker.Open(w, docker.AllowAll()), r, err
 }
 
 // closeWorlds closes those that were made since there were n.
@@ -164,8 +173,8 @@ func (w *World) close() error {
 	return nil
 }
 
-// clients are what recipes reach its servers by.
-func (w *World) clients() *engine.World {
+// clients connect recipes to its servers.
+func (w *World) clients() *servers.Clients {
 	if w.real != nil {
 		return w.real.Clients
 	}
@@ -191,7 +200,7 @@ func (w *World) answer(_ *runtime.Call, a *answerArgs) (none runtime.None, err e
 	if a.Method != "" {
 		key = strings.ToUpper(a.Method) + " " + key
 	}
-	r := sim.Response{Status: a.Status, Body: a.Body, Header: a.Header, Delay: sim.Duration(a.Delay), Drop: a.Drop}
+	r := state.Response{Status: a.Status, Body: a.Body, Header: a.Header, Delay: state.Duration(a.Delay), Drop: a.Drop}
 	if err := s.World.SetOutside(key, r); err != nil {
 		return none, failure.New(failure.Invalid, "%s", strings.TrimPrefix(err.Error(), "outside: "))
 	}
@@ -254,7 +263,7 @@ func hostPort(u *url.URL) string {
 }
 
 // routers returns the URLs of the world's routers, which recipes are told of.
-func routers(s *sim.State) []string {
+func routers(s *state.State) []string {
 	var all []string
 	for _, r := range s.Routers {
 		all = append(all, "http://"+r.Address)

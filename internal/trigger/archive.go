@@ -52,7 +52,7 @@ func (s *source) archives(ctx context.Context, t *on.Archive) error {
 	}
 	told := map[string]string{}
 	for {
-		if err := s.newArchives(dir, t, told); err != nil {
+		if err := s.newArchives(ctx, dir, t, told); err != nil {
 			return err
 		}
 		if _, err := set.Next(ctx, settle, again); err != nil || ctx.Err() != nil {
@@ -61,7 +61,7 @@ func (s *source) archives(ctx context.Context, t *on.Archive) error {
 	}
 }
 
-func (s *source) newArchives(dir string, t *on.Archive, told map[string]string) error {
+func (s *source) newArchives(ctx context.Context, dir string, t *on.Archive, told map[string]string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -79,26 +79,27 @@ func (s *source) newArchives(dir string, t *on.Archive, told map[string]string) 
 		}
 		there[name] = true
 		stamp := fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
-		if memory.names[name] == stamp {
+		if memory.Names[name] == stamp {
 			continue
 		}
 		p := filepath.Join(dir, name)
-		if err := whole(p); err != nil {
+		if err := whole(ctx, p); err != nil {
 			if told[name] != err.Error() {
 				told[name] = err.Error()
-				s.log.Warn("an archive is not taken: it may still be written", "archive", p, "error", err)
+				s.log.Warn("an archive is not used yet: it may still be written", "archive", p, "error", err)
 			}
 			continue
 		}
-		err = s.fire(map[string]any{"archive": p, "name": name}, s.recipe+" "+p+" "+stamp)
+		err = s.fire(map[string]any{"archive": p, "name": name}, memory.delivery(s.recipe+" "+p+" "+stamp))
 		if err != nil && !final(err) {
 			return errors.Join(err, memory.keep())
 		}
-		memory.names[name], changed = stamp, true
+		changed = true
+		memory.note(name, stamp)
 	}
-	for name := range memory.names {
+	for name := range memory.Names {
 		if !there[name] {
-			delete(memory.names, name)
+			delete(memory.Names, name)
 			changed = true
 		}
 	}
@@ -108,11 +109,14 @@ func (s *source) newArchives(dir string, t *on.Archive, told map[string]string) 
 	return memory.keep()
 }
 
-// maxManifest bounds what is read of an archive's manifest.
-const maxManifest = 1 << 20
+// What an archive may have: bytes of its manifest, and parts.
+const (
+	maxManifest = 1 << 20
+	maxParts    = 100_000
+)
 
 // whole returns nil when a file is an archive as docker save writes it, to its end.
-func whole(name string) error {
+func whole(ctx context.Context, name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -132,7 +136,12 @@ func whole(name string) error {
 		if err != nil {
 			return err
 		}
-		has[path.Clean(h.Name)] = true
+		if has[path.Clean(h.Name)] = true; len(has) > maxParts {
+			return fmt.Errorf("it has more than %d parts: %w", maxParts, fs.ErrInvalid)
+		}
+		if ctx.Err() != nil { // it may be of any length
+			return context.Cause(ctx)
+		}
 		if path.Clean(h.Name) == "manifest.json" {
 			isManifest = true
 			if err := json.NewDecoder(io.LimitReader(r, maxManifest)).Decode(&manifest); err != nil {

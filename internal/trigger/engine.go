@@ -14,7 +14,7 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// comeback is how long an engine that came back has to start its containers again.
+// comeback is the time an engine that came back has to start its containers again.
 const comeback = 2 * time.Second
 
 // restarts fires for each app whose containers are not where they were before the
@@ -50,20 +50,20 @@ func (s *source) moved(ctx context.Context, cli *client.Client, tell bool) error
 	if err != nil {
 		return err
 	}
-	if maps.Equal(there, memory.names) && !fresh {
+	if maps.Equal(there, memory.Names) && !fresh {
 		return nil
 	}
 	for _, app := range slices.Sorted(maps.Keys(there)) {
-		if was, known := memory.names[app]; !tell || !known || was == there[app] {
+		if was, known := memory.Names[app]; !tell || !known || was == there[app] {
 			continue
 		}
-		err := s.fire(map[string]any{"app": app}, s.recipe+" "+app+" "+s.Clock.Now().UTC().Format(time.RFC3339))
+		err := s.fire(map[string]any{"app": app}, memory.delivery(s.recipe+" "+app))
 		if err != nil && !final(err) {
 			return errors.Join(err, memory.keep())
 		}
-		memory.names[app] = there[app]
+		memory.note(app, there[app])
 	}
-	memory.names = there
+	memory.Names = there
 	return memory.keep()
 }
 

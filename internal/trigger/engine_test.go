@@ -16,6 +16,7 @@ import (
 	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/internal/trigger"
 	"github.com/mepc/mepc-run/modules/on"
 )
@@ -34,15 +35,15 @@ func (o one) Changed() <-chan struct{}  { return nil }
 // Apps whose containers came back elsewhere are told of, whether the server saw the
 // engine go or was away, too. What stayed where it was is not, nor what is new.
 func TestAnEngineThatComesBackStartsTheRecipeForEachAppThatMoved(t *testing.T) {
-	of := func(app, ip string) sim.Container {
-		return sim.Container{
+	of := func(app, ip string) state.Container {
+		return state.Container{
 			Name: app + "-1", Image: "app:1", Labels: map[string]string{"mepc.app": app}, Restart: "always",
-			Networks: []sim.Endpoint{{Network: "bridge", IP: ip}},
+			Networks: []state.Endpoint{{Network: "bridge", IP: ip}},
 		}
 	}
-	world, err := sim.New(sim.Options{Clock: clock.Wall{}, State: &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
-		Images:     []sim.Image{{Ref: "app:1"}},
-		Containers: []sim.Container{of("a", "172.17.0.2"), of("stays", "172.17.0.3"), of("b", "172.17.0.4")},
+	world, err := sim.New(sim.Options{Clock: clock.Wall{}, State: &state.State{Format: state.Format, Engines: []state.Engine{{
+		Images:     []state.Image{{Ref: "app:1"}},
+		Containers: []state.Container{of("a", "172.17.0.2"), of("stays", "172.17.0.3"), of("b", "172.17.0.4")},
 	}}}})
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/events"
@@ -13,10 +12,12 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/state"
 	"github.com/mepc/mepc-run/modules/on"
 )
 
-// relist is how often an engine is looked at although no event came.
+// relist is the interval at which an engine is looked at even without an event.
 const relist = time.Minute
 
 // images fires for each tag that is new on the engine. Those that are there when
@@ -42,12 +43,8 @@ func (s *source) follow(ctx context.Context, cli *client.Client, of filters.Args
 		if err := look(ctx); err != nil {
 			return err
 		}
-		waited := make(chan struct{})
 		waiting, enough := context.WithCancel(ctx)
-		go func() {
-			_ = s.Clock.Sleep(waiting, relist)
-			close(waited)
-		}()
+		waited := failure.Go(func() error { return s.Clock.Sleep(waiting, relist) })
 		select {
 		case <-told:
 		case <-waited:
@@ -80,24 +77,24 @@ func (s *source) newImages(ctx context.Context, cli *client.Client, t *on.Image)
 	}
 	var news []string
 	for ref, id := range there {
-		if memory.names[ref] != id {
+		if memory.Names[ref] != id {
 			news = append(news, ref)
 		}
 	}
 	slices.Sort(news)
 	for _, ref := range news {
 		if !fresh {
-			at := strings.LastIndexByte(ref, ':')
-			event := map[string]any{"image": ref, "repository": ref[:at], "tag": ref[at+1:]}
-			if err := s.fire(event, s.recipe+" "+ref+"@"+there[ref]); err != nil && !final(err) {
+			repository, tag := state.SplitTag(ref)
+			event := map[string]any{"image": ref, "repository": repository, "tag": tag}
+			if err := s.fire(event, memory.delivery(s.recipe+" "+ref+"@"+there[ref])); err != nil && !final(err) {
 				return errors.Join(err, memory.keep())
 			}
 		}
-		memory.names[ref] = there[ref]
+		memory.note(ref, there[ref])
 	}
-	for ref := range memory.names {
+	for ref := range memory.Names {
 		if there[ref] == "" {
-			delete(memory.names, ref)
+			delete(memory.Names, ref)
 		}
 	}
 	if len(news) == 0 && !fresh {

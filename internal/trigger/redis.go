@@ -38,7 +38,7 @@ func (s *source) messages(ctx context.Context, t *on.Redis) error {
 
 const stale = 30 * time.Second // after which an entry is taken from a consumer that does nothing for it
 
-// block is how long one read of a stream waits, and so how often the entries whose
+// block is the time one read of a stream waits, and so how often the entries whose
 // runs go on are seen to.
 var block = 5 * time.Second
 

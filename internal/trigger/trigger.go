@@ -6,13 +6,13 @@ package trigger
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/docker/docker/client"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/reload"
 	"github.com/mepc/mepc-run/modules/on"
 )
@@ -48,7 +48,7 @@ type source struct {
 
 // Run watches for the triggers of all recipes, as they are now, until ctx ends.
 func Run(ctx context.Context, opts Options) {
-	var running sync.WaitGroup
+	var running failure.Crew
 	defer running.Wait()
 	stops := map[string]context.CancelFunc{}
 	for ctx.Err() == nil {
@@ -67,7 +67,7 @@ func Run(ctx context.Context, opts Options) {
 				}
 				own, stop := context.WithCancel(ctx)
 				stops[s.key] = stop
-				running.Go(func() { s.run(own) })
+				running.Go(func() { s.run(own) }, failure.BugTo(s.log))
 			}
 		}
 		for key, stop := range stops {
@@ -112,7 +112,7 @@ func (s *source) run(ctx context.Context) {
 	told := ""
 	for wait := minWait; ctx.Err() == nil; wait = min(2*wait, maxWait) {
 		began := s.Clock.Now()
-		err := watch(ctx)
+		err := failure.Protect(func() error { return watch(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -121,7 +121,7 @@ func (s *source) run(ctx context.Context) {
 		}
 		if err != nil && err.Error() != told {
 			told = err.Error()
-			s.log.Warn("a trigger is not watched for now; it is tried again", "error", err)
+			s.log.Warn("a trigger cannot be watched at the moment; it is tried again", "error", err)
 		}
 		if s.Clock.Sleep(ctx, wait) != nil {
 			return
@@ -144,20 +144,33 @@ func (s *source) request(event map[string]any, delivery string) (string, error) 
 	return id, err
 }
 
+// doze is the longest a schedule waits before it looks at the clock again, which
+// may have been set meanwhile.
+const doze = 30 * time.Second
+
 // times fires when the schedule is due. What was due while the server was away is
-// not made up for.
+// not made up for. Where the clock is put forward over times, the schedule is due
+// once; where it is put back, times that come again are known by their delivery.
 func (s *source) times(ctx context.Context, t *on.Schedule) error {
-	for {
-		now := s.Clock.Now()
-		due := t.Next(now)
-		if due.IsZero() {
-			<-ctx.Done() // never again
+	now := s.now()
+	due := t.Next(now)
+	for !due.IsZero() {
+		if err := s.Clock.Sleep(ctx, min(due.Sub(now), doze)); err != nil {
 			return nil
 		}
-		if err := s.Clock.Sleep(ctx, due.Sub(now)); err != nil {
-			return nil
+		before := now
+		switch now = s.now(); {
+		case now.Before(before):
+			due = t.Next(now)
+		case !now.Before(due):
+			at := due.UTC().Format(time.RFC3339)
+			_ = s.fire(map[string]any{"time": at}, s.key+" "+at) // it was told
+			due = t.Next(now)
 		}
-		at := due.UTC().Format(time.RFC3339)
-		_ = s.fire(map[string]any{"time": at}, s.key+" "+at) // it was told
 	}
+	<-ctx.Done() // never again
+	return nil
 }
+
+// now returns the clock's time, whatever has passed since then.
+func (s *source) now() time.Time { return s.Clock.Now().Round(0) }

@@ -1,6 +1,5 @@
-// Package undo says what is to be done to take back what runs did that were cut
-// off. Start with Of, which reads their journals; the recipe lib/abort.lua, which
-// Load compiles, does it.
+// Package undo works out how to undo interrupted runs. Start with Of, which reads
+// their journals; the recipe named Recipe does the work.
 package undo
 
 import (
@@ -11,18 +10,17 @@ import (
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/journal"
-	"github.com/mepc/mepc-run/recipes"
 	"github.com/mepc/mepc-run/runtime"
 )
 
-// Doings are what a run, and those that it resumed, did or may have done.
+// Doings records what a run, and those that it resumed, did or may have done.
 type Doings struct {
 	Runs       []string    `json:"runs"` // what they created has one of these in the label mepc.run
 	Locks      []Lock      `json:"locks"`
 	Engines    []string    `json:"engines"`
 	Lists      []List      `json:"lists"`
 	Containers []Container `json:"containers"`
-	// Stays says what cannot be taken back: an image, a request, a command.
+	// Stays lists what cannot be undone: an image, a request, a command.
 	Stays []string `json:"stays"`
 }
 
@@ -30,7 +28,7 @@ type Doings struct {
 type Lock struct {
 	App    string `json:"app"`
 	Target string `json:"target"`
-	File   bool   `json:"file"`  // it is no lock in Redis
+	File   bool   `json:"file"`  // it is not a lock in Redis
 	Redis  string `json:"redis"` // where it is; empty: the run's own
 }
 
@@ -45,12 +43,12 @@ type List struct {
 // Container is a container that was there and was changed.
 type Container struct {
 	Engine string `json:"engine"` // empty: the run's own
-	// Ending says that nobody knows of a stop whether it is over: it may be under way.
+	// Ending says that a stop may still be under way.
 	Ending bool `json:"ending"`
 	journal.Container
 }
 
-// handled are the calls whose doings are found by what was noted before them.
+// handled lists the calls whose effects are found from the state noted before them.
 var handled = []string{
 	"docker.create", "docker.start", "docker.stop", "docker.restart", "docker.kill", "docker.pause", "docker.unpause",
 	"docker.rename", "docker.update",
@@ -150,12 +148,10 @@ func orEmpty(items []string) []string {
 	return items
 }
 
-// Load compiles the recipe that takes it back.
-func Load(host *runtime.Host) (*runtime.Recipe, error) {
-	return host.LoadFS(recipes.FS, "lib/abort.lua")
-}
+// Recipe takes it back: a file of recipes.FS.
+const Recipe = "lib/abort.lua"
 
-// Params are what the recipe gets. declared and given are those of the run: how
+// Params returns the recipe's parameters. declared and given are those of the run: how
 // its app is asked for, and its requests are waited for.
 func (d *Doings) Params(app string, declared []runtime.Param, given map[string]any) (map[string]any, error) {
 	did, err := json.Marshal(d)

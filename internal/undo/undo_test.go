@@ -14,7 +14,7 @@ const own, store = "unix:///var/run/docker.sock", "redis://127.0.0.1:6379"
 
 // run is a run of which these calls are known.
 func run(id string, records ...*journal.Record) *journal.Run {
-	return &journal.Run{Header: journal.Header{ID: id, Docker: own, Redis: store}, Records: records}
+	return &journal.Run{Head: journal.Head{Header: journal.Header{ID: id, Docker: own, Redis: store}}, Records: records}
 }
 
 // call is a call with what was noted before it. No outcome: nobody knows.

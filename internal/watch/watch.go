@@ -18,9 +18,10 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/mepc/mepc-run/internal/clock"
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// Delay is how long it must be quiet before changes are told.
+// Delay is the quiet time required before changes are reported.
 const Delay = 100 * time.Millisecond
 
 // Watcher watches a directory and all below it, but those whose names begin with
@@ -123,10 +124,11 @@ func (w *Watcher) name(e fsnotify.Event) (string, bool) {
 func (w *Watcher) after(ctx context.Context) (chan struct{}, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
-	go func() {
+	failure.Go(func() error {
 		if w.clock.Sleep(ctx, Delay) == nil {
 			close(over)
 		}
-	}()
+		return nil
+	})
 	return over, cancel
 }

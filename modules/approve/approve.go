@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Question is what a person is asked.
@@ -23,18 +23,18 @@ type Question struct {
 // Answer is what they said.
 type Answer struct {
 	Approved bool
-	Who      string // "" when nobody answered in time
+	Who      string // "" when no one answered in time
 }
 
 // Ask asks a question and waits for the answer, until the deadline or ctx ends.
 type Ask func(ctx context.Context, q Question) (Answer, error)
 
-// New returns the module. A nil ask means that nobody can be asked.
+// New returns the module. With a nil ask, approve refuses: there is no one to ask.
 func New(ask Ask) runtime.Module {
 	return runtime.Module{
 		Name: "approve",
 		Doc:  "A person decides: approve(question) waits until somebody says yes.",
-		Self: runtime.PerRun(func(w *engine.World) *asking { return &asking{world: w, ask: ask} }),
+		Self: runtime.PerRun(func(w *servers.Clients) *asking { return &asking{world: w, ask: ask} }),
 		Funcs: []runtime.Func{{
 			Name: "", Class: runtime.Read, Timeout: longest,
 			Doc: "Asks whether to go on, and waits for the answer: of mepc-run approve RUN, of the page, or of the API of mepc-run serve. " +
@@ -42,7 +42,7 @@ func New(ask Ask) runtime.Module {
 				"A run that resumes another asks again: put it into step(name, fn, {once = true}) if one yes is enough. " +
 				"A rehearsal takes what its world says under approvals; where that says nothing, yes, and the plan notes it.",
 			From:    "a person, by mepc-run approve, the page or the API",
-			Returns: "who approved; \"\" when nobody did, and default did",
+			Returns: "who approved; \"\" when default decided",
 			Raises:  []runtime.Kind{failure.Denied, failure.Timeout, failure.Cancelled, failure.NotModelled},
 			Example: `local who = approve("Promote 1.4 to production?", {timeout = "1h", default = "abort"})
 log("approved by " .. who)`,
@@ -56,7 +56,7 @@ const longest = 31 * 24 * time.Hour
 
 // asking is a run's.
 type asking struct {
-	world  *engine.World
+	world  *servers.Clients
 	ask    Ask
 	number int
 }
@@ -75,7 +75,7 @@ func (a *asking) approve(ctx context.Context, q *args) (string, error) {
 		got.Approved, err = a.world.Approved(q.Question)
 		got.Who = "the rehearsal"
 	case a.ask == nil:
-		return "", failure.New(failure.Denied, "nobody can be asked here")
+		return "", failure.New(failure.Denied, "there is no one to ask here")
 	default:
 		a.number++
 		deadline := a.world.Clock().Now().Add(q.Timeout)

@@ -70,5 +70,8 @@ func (e *Engine) hostFor(ip string) string {
 	if u, err := url.Parse(e.Endpoint()); err == nil && u.Hostname() != "" {
 		return u.Hostname()
 	}
+	if parsed != nil && parsed.To4() == nil {
+		return "::1" // bound to all IPv6 addresses, and to no other
+	}
 	return "127.0.0.1"
 }

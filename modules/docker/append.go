@@ -22,7 +22,7 @@ func appendFunc() runtime.Func {
 	return runtime.Func{
 		Name: "append", Class: runtime.Write,
 		Doc: "Makes an image of another one and a directory: a layer that holds the directory is laid on the base, without a build, and without reading the base. " +
-			"The same base and the same files make the same image, whoever makes it; one that is there already is left alone. " +
+			"The same base and the same files always make the same image; an existing one is left alone. " +
 			"It is loaded under a temporary name, and gets its own when it is seen to be whole.",
 		From:    "GET /images/{name}/json, POST /images/load, POST /images/{name}/tag",
 		Returns: "the new image",
@@ -68,7 +68,7 @@ func (a *appendArgs) Validate() error {
 // Op bounds the call by its own option.
 func (a *appendArgs) Op(op *effect.Op) { op.Timeout = a.Timeout }
 
-// Appended is what came of it.
+// Appended is the result of an append.
 type Appended struct {
 	ID    string       `lua:"id" doc:"the image's ID"`
 	Layer string       `lua:"layer" doc:"the new layer's digest"`

@@ -12,7 +12,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/registry"
 	"github.com/mepc/mepc-run/internal/ship"
 )
 
@@ -39,13 +38,14 @@ func (e *Engine) addLayout(ctx context.Context, a *appendArgs, base image.Inspec
 	name := temporary + ":" + strings.TrimPrefix(base.ID, "sha256:")
 	err := e.gather(ctx, base, name, e.meter(ctx, 0), func(g *gathering) error {
 		g.Want(0)
-		m, err := g.push(ctx)
+		pushed, err := g.push(ctx)
 		if err != nil {
 			return err
 		}
+		m := pushed.Manifest
 		m.SchemaVersion, m.MediaType = 2, ocispec.MediaTypeImageManifest
-		m.Config = registry.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: configDigest, Size: int64(len(config))}
-		m.Layers = append(m.Layers, registry.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: layer.Size})
+		m.Config = ship.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: configDigest, Size: int64(len(config))}
+		m.Layers = append(m.Layers, ship.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: diffID, Size: layer.Size})
 		manifest, err = json.Marshal(m)
 		return err
 	})
@@ -57,12 +57,13 @@ func (e *Engine) addLayout(ctx context.Context, a *appendArgs, base image.Inspec
 	return &addition{
 		id: fmt.Sprintf("sha256:%x", sha256.Sum256(manifest)),
 		write: func(w io.Writer, name string) error {
-			return ship.JoinLayout(w, name, manifest, ocispec.MediaTypeImageManifest, blobs)
+			m := &ship.Manifest{MediaType: ocispec.MediaTypeImageManifest, Raw: manifest}
+			return ship.JoinLayout(w, name, &ship.Pushed{Manifest: m}, blobs)
 		},
 	}, nil
 }
 
-// loadAppended sends what the engine has not of the image.
+// loadAppended sends the parts of the image that the engine lacks.
 func (e *Engine) loadAppended(ctx context.Context, name string, add *addition, size int64) error {
 	is := e.named(name, add.id)
 	if err := e.feed(ctx, size, func(w io.Writer) error { return add.write(w, name) }, is); err != nil {

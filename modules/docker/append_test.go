@@ -7,9 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // appendLife makes an image of another and a directory, runs it, and makes it again.
@@ -68,14 +70,14 @@ func TestADirectoryIsLaidOnAnImage(t *testing.T) {
 }
 
 func TestASimulatedEngineLaysADirectoryOnAnImage(t *testing.T) {
-	state, err := sim.New(sim.Options{State: &sim.State{Format: sim.Format, Engines: []sim.EngineState{{Images: []sim.Image{{Ref: "mepc/app:1.0"}}}}}})
+	st, err := sim.New(sim.Options{State: &state.State{Format: state.Format, Engines: []state.Engine{{Images: []state.Image{{Ref: "mepc/app:1.0"}}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer state.Close()
+	defer st.Close()
 	b := benchAt(t, "")
 	b.params["dir"] = appendDir(t)
-	b.world = engine.Rehearsal(engine.Options{}, state, engine.Stage{})
+	b.world = rehearsal.Clients(servers.Options{}, st, rehearsal.Policy{})
 	defer b.world.Close()
 	if diff := cmp.Diff(appended, b.run(appendLife)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // saved is one image of a tar that an engine saved.
@@ -29,6 +31,7 @@ var (
 	errCompressed = errors.New("it is compressed")
 	errNoTar      = errors.New("it is no tar")
 	errNoManifest = errors.New("it has no manifest.json")
+	errLayout     = errors.New("it is an OCI layout")
 )
 
 // maxManifest bounds manifest.json, which has some 100 bytes for each layer.
@@ -44,7 +47,7 @@ func readArchive(r io.Reader) ([]saved, error) {
 		}
 	}
 	var images []saved
-	found := false
+	found, layout := false, false
 	t := tar.NewReader(b)
 	for first := true; ; first = false {
 		h, err := t.Next()
@@ -54,12 +57,16 @@ func readArchive(r io.Reader) ([]saved, error) {
 		if err == io.EOF && found {
 			return images, nil
 		}
+		if err == io.EOF && layout {
+			return nil, errLayout
+		}
 		if err == io.EOF {
 			return nil, errNoManifest
 		}
 		if err != nil {
 			return images, err
 		}
+		layout = layout || h.Name == "oci-layout"
 		if h.Name != "manifest.json" {
 			continue
 		}
@@ -95,11 +102,15 @@ type source struct {
 func newSource(r io.Reader, m *meter) *source {
 	in, out := io.Pipe()
 	s := &source{r: r, m: m, scan: out, done: make(chan struct{}), closed: make(chan struct{})}
-	go func() {
+	failure.Go(func() error {
 		defer close(s.done)
-		s.images, s.scanErr = readArchive(in)
-		_, _ = io.Copy(io.Discard, in) // the reader is never held up
-	}()
+		s.scanErr = failure.Protect(func() (err error) {
+			s.images, err = readArchive(in)
+			return err
+		})
+		_, err := io.Copy(io.Discard, in) // the reader is never held up
+		return err
+	})
 	return s
 }
 
@@ -117,7 +128,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close says that nobody reads any more.
+// Close ends the reading.
 func (s *source) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	return nil

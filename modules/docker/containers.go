@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -34,8 +34,9 @@ func containerFuncs() []runtime.Func {
 		},
 		{
 			Name: "list", Class: runtime.Read,
-			Doc:  "Lists containers, the stopped ones too, the oldest first. What is given must all hold.",
-			From: "GET /containers/json, then GET /containers/{id}/json of each", Returns: "the containers, as inspect returns them",
+			Doc: "Lists containers, the stopped ones too, the oldest first. What is given must all hold. " +
+				"One request brings all of them; fields that only an inspection tells take one more for each container, and are there with inspect = true.",
+			From: "GET /containers/json; with inspect, then GET /containers/{id}/json of each", Returns: "the containers",
 			Raises: reads(failure.Invalid), Example: `for _, c in ipairs(docker.list{labels = {["mepc.app"] = "app"}}) do log(c.name) end`,
 			Call: runtime.Effect((*Engine).list),
 		},
@@ -48,36 +49,53 @@ func containerFuncs() []runtime.Func {
 type Container struct {
 	ID            string             `lua:"id" doc:"64 hexadecimal digits"`
 	Name          string             `lua:"name" doc:"its name"`
-	Image         string             `lua:"image" doc:"the image as it was named at create"`
+	Image         string             `lua:"image" doc:"the image as it was named at create; in a list without inspect its ID, when the name is another image's by now"`
 	ImageID       string             `lua:"image_id" doc:"the image's ID, sha256:..."`
 	State         State              `lua:"state" doc:"what it is doing"`
 	IP            string             `lua:"ip" doc:"its address in the network it was created in, or in the first that gives it one; empty while it does not run"`
 	Networks      map[string]Address `lua:"networks" doc:"its place in each network, by the network's name"`
 	Ports         []Port             `lua:"ports" doc:"its published ports"`
 	Labels        map[string]string  `lua:"labels" doc:"the image's and its own; mepc.call, which create sets for itself, is left out"`
-	Env           map[string]string  `lua:"env" doc:"the image's and its own environment"`
-	Links         []string           `lua:"links" doc:"its links, as create takes them"`
-	RestartPolicy string             `lua:"restart" doc:"no, always, unless-stopped, on-failure or on-failure:5"`
-	Restarts      int                `lua:"restarts" doc:"how often the policy has restarted it"`
-	Created       time.Time          `lua:"created" doc:"when it was created, in seconds since 1970"`
+	Env           map[string]string  `lua:"env" with:"inspect" doc:"the image's and its own environment"`
+	Links         []string           `lua:"links" with:"inspect" doc:"its links, as create takes them"`
+	RestartPolicy string             `lua:"restart" with:"inspect" doc:"no, always, unless-stopped, on-failure or on-failure:5"`
+	Restarts      int                `lua:"restarts" with:"inspect" doc:"how often the policy has restarted it"`
+	Created       time.Time          `lua:"created" doc:"when it was created, in seconds since 1970; in full seconds in a list without inspect"`
+
+	listed bool // not inspected
 }
+
+// Asked implements runtime.Partial.
+func (c Container) Asked(string) bool { return !c.listed }
+
+// Asked implements runtime.Partial.
+func (s State) Asked(string) bool { return !s.listed }
+
+// Asked implements runtime.Partial.
+func (a Address) Asked(string) bool { return !a.listed }
 
 // State is what a container is doing.
 type State struct {
 	Status     string    `lua:"status" doc:"created, running, paused, restarting, removing, exited or dead"`
 	Running    bool      `lua:"running" doc:"whether its process runs; also while it is paused"`
-	ExitCode   int       `lua:"exit_code" doc:"of its last run; 0 before"`
+	ExitCode   int       `lua:"exit_code" with:"inspect" doc:"of its last run; 0 before"`
 	Health     string    `lua:"health" doc:"starting, healthy or unhealthy by its HEALTHCHECK; none without one"`
-	Error      string    `lua:"error" doc:"why it could not be started"`
-	OOMKilled  bool      `lua:"oom_killed" doc:"whether it ran out of memory"`
-	StartedAt  time.Time `lua:"started_at" doc:"its last start, in seconds since 1970; nil before"`
-	FinishedAt time.Time `lua:"finished_at" doc:"the end of its last run; nil before"`
+	Error      string    `lua:"error" with:"inspect" doc:"why it could not be started"`
+	OOMKilled  bool      `lua:"oom_killed" with:"inspect" doc:"whether it ran out of memory"`
+	StartedAt  time.Time `lua:"started_at" with:"inspect" doc:"its last start, in seconds since 1970; nil before"`
+	FinishedAt time.Time `lua:"finished_at" with:"inspect" doc:"the end of its last run; nil before"`
+
+	listed bool
 }
 
 // Address is a container's place in a network.
 type Address struct {
-	IP      string   `lua:"ip" doc:"its address; empty while it does not run"`
-	Aliases []string `lua:"aliases" doc:"the names by which others in the network find it"`
+	IP      string   `lua:"ip" doc:"its IPv4 address; empty while it does not run"`
+	IP6     string   `lua:"ip6" doc:"its IPv6 address, where the network has such"`
+	Network string   `lua:"network" doc:"the network's ID when the container was put into it: another one than the network has now means that it was made anew"`
+	Aliases []string `lua:"aliases" with:"inspect" doc:"the names by which others in the network find it"`
+
+	listed bool
 }
 
 // Port is a published port.
@@ -171,6 +189,8 @@ type listArgs struct {
 	Status string            `lua:"status" enum:"created|running|paused|restarting|removing|exited|dead" doc:"what they are doing"`
 	Image  string            `lua:"image" doc:"the image they were made of, by name or ID; those made of images on top of it count"`
 	All    bool              `lua:"all" default:"true" doc:"false: only those that run"`
+
+	Inspect bool `lua:"inspect" default:"false" doc:"look at each, for the fields that a list does not have"`
 }
 
 func (a *listArgs) Validate() error {
@@ -209,15 +229,23 @@ func (e *Engine) list(ctx context.Context, a *listArgs) ([]*Container, error) {
 	}
 	// The engine matches a part of a name; a pattern says what is meant.
 	found = slices.DeleteFunc(found, func(s container.Summary) bool { return a.Name != "" && !nameMatches(a.Name, s.Names) })
-	list, err := e.getAll(ctx, found)
-	if err != nil {
-		return nil, err
+	slices.Reverse(found) // the engine's begins with the newest
+	var list []*Container
+	if a.Inspect {
+		if list, err = e.getAll(ctx, found); err != nil {
+			return nil, err
+		}
 	}
-	slices.SortStableFunc(list, func(a, b *Container) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
+	for i := range found {
+		if !a.Inspect {
+			list = append(list, listedContainer(&found[i]))
+		}
+	}
+	slices.SortStableFunc(list, func(x, y *Container) int {
+		if c := x.Created.Compare(y.Created); c != 0 || !a.Inspect {
 			return c
 		}
-		return strings.Compare(a.Name, b.Name)
+		return strings.Compare(x.Name, y.Name)
 	})
 	return list, nil
 }
@@ -231,9 +259,51 @@ func nameMatches(pattern string, names []string) bool {
 	})
 }
 
-// getAll inspects each: a list entry lacks half of what inspect says, and two
-// shapes of a container would be one too many. One that is removed meanwhile
-// is left out.
+// listedContainer is newContainer of a list's entry.
+func listedContainer(s *container.Summary) *Container {
+	raw := container.InspectResponse{
+		ContainerJSONBase: &container.ContainerJSONBase{
+			ID: s.ID, Name: ownName(s.Names), Image: s.ImageID, HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(s.HostConfig.NetworkMode)},
+			State: &container.State{Status: s.State, Running: s.State == "running" || s.State == "paused" || s.State == "restarting"},
+		},
+		Config:          &container.Config{Image: s.Image, Labels: s.Labels},
+		NetworkSettings: &container.NetworkSettings{},
+	}
+	for _, health := range []string{"starting", "unhealthy", "healthy"} {
+		if strings.HasSuffix(s.Status, "("+health+")") || strings.HasSuffix(s.Status, "(health: "+health+")") {
+			raw.State.Health = &container.Health{Status: health}
+		}
+	}
+	if s.NetworkSettings != nil {
+		raw.NetworkSettings.Networks = s.NetworkSettings.Networks
+	}
+	c := newContainer(raw)
+	c.Created = time.Unix(s.Created, 0)
+	c.listed, c.State.listed = true, true
+	for name, a := range c.Networks {
+		a.listed = true
+		c.Networks[name] = a
+	}
+	for _, p := range s.Ports {
+		if p.PublicPort != 0 {
+			c.Ports = append(c.Ports, Port{Container: int(p.PrivatePort), Protocol: p.Type, HostIP: p.IP, Host: int(p.PublicPort)})
+		}
+	}
+	sortPorts(c.Ports)
+	return c
+}
+
+// ownName leaves out the names that links give: /other/alias.
+func ownName(names []string) string {
+	for _, n := range names {
+		if strings.LastIndexByte(n, '/') <= 0 {
+			return n
+		}
+	}
+	return ""
+}
+
+// getAll inspects each. One that is removed meanwhile is left out.
 func (e *Engine) getAll(ctx context.Context, found []container.Summary) ([]*Container, error) {
 	all := make([]*Container, len(found))
 	look := func(ctx context.Context, i int) (err error) {
@@ -244,8 +314,7 @@ func (e *Engine) getAll(ctx context.Context, found []container.Summary) ([]*Cont
 		return err
 	}
 	if limit := min(e.world.AtOnce(8), len(found)); limit > 1 {
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(limit)
+		g, ctx := failure.NewGroup(ctx, limit)
 		for i := range found {
 			g.Go(func() error { return look(ctx, i) })
 		}
@@ -315,26 +384,25 @@ func (c *Container) network(raw container.InspectResponse, primary string) {
 			continue
 		}
 		names = append(names, name)
-		c.Networks[name] = Address{IP: s.IPAddress, Aliases: s.Aliases}
+		c.Networks[name] = Address{IP: s.IPAddress, IP6: s.GlobalIPv6Address, Network: s.NetworkID, Aliases: s.Aliases}
 		c.Links = append(c.Links, s.Links...)
 	}
 	slices.Sort(names)
-	c.IP = c.Networks[primary].IP
+	c.IP = cmp.Or(c.Networks[primary].IP, c.Networks[primary].IP6)
 	for _, name := range names {
-		if c.IP == "" {
-			c.IP = c.Networks[name].IP
-		}
+		c.IP = cmp.Or(c.IP, c.Networks[name].IP, c.Networks[name].IP6)
 	}
 	for port, bindings := range raw.NetworkSettings.Ports {
 		for _, b := range bindings {
 			c.Ports = append(c.Ports, Port{Container: port.Int(), Protocol: port.Proto(), HostIP: b.HostIP, Host: atoi(b.HostPort)})
 		}
 	}
-	slices.SortFunc(c.Ports, func(a, b Port) int {
-		if a.Container != b.Container {
-			return a.Container - b.Container
-		}
-		return strings.Compare(a.HostIP, b.HostIP)
+	sortPorts(c.Ports)
+}
+
+func sortPorts(ports []Port) {
+	slices.SortFunc(ports, func(a, b Port) int {
+		return cmp.Or(a.Container-b.Container, strings.Compare(a.HostIP, b.HostIP), strings.Compare(a.Protocol, b.Protocol), a.Host-b.Host)
 	})
 }
 

@@ -1,6 +1,7 @@
 package docker_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -47,6 +48,34 @@ func TestAContainerLivesFromCreateToRemove(t *testing.T) {
 	outcomes := "create ok, inspect ok, start ok, inspect ok, start unchanged, stop ok, stop unchanged, find ok, remove ok, find ok"
 	if diff := cmp.Diff(outcomes, b.events.outcomes()); diff != "" {
 		t.Errorf("outcomes (-want +got)\n%s", diff)
+	}
+}
+
+// A list's entry says the same as an inspection, as far as it goes.
+func TestAListIsOneRequest(t *testing.T) {
+	b := labBench(t)
+	b.name("app")
+	got := b.run(`
+		docker.create{name = P.app, image = "mepc/app:1.0", labels = {["mepc.app"] = "listed"}, ports = {"127.0.0.1::8080"}}
+		docker.start(P.app)
+		local listed, full = docker.list{labels = {["mepc.app"] = "listed"}}[1], docker.list{labels = {["mepc.app"] = "listed"}, inspect = true}[1]
+		docker.stop(P.app, {timeout = "5s"})
+		local down = docker.list{labels = {["mepc.app"] = "listed"}}[1].state.status
+		docker.remove(P.app)
+		local differ = {}
+		local function compare(a, b, path)
+			for k, v in pairs(a) do
+				local same = type(v) == "table" and type(b[k]) == "table" and compare(v, b[k], path .. k .. ".")
+				if type(v) ~= "table" and v ~= b[k] and k ~= "created" then differ[#differ + 1] = path .. k .. "=" .. tostring(v) end
+			end
+		end
+		compare(listed, full, "")
+		return {differ = table.concat(differ, " "), down = down, old = math.floor(full.created) == listed.created, env = rawget(listed, "env") == nil and full.env ~= nil}`)
+	if diff := cmp.Diff(map[string]any{"differ": "", "down": "exited", "old": true, "env": true}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if out := b.events.outcomes(); strings.Count(out, "list ok") != 3 {
+		t.Error(out)
 	}
 }
 

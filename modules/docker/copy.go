@@ -2,9 +2,10 @@ package docker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
-	"maps"
-	"slices"
+	"fmt"
 	"time"
 
 	"github.com/docker/docker/api/types/image"
@@ -77,18 +78,45 @@ func (e *Engine) send(ctx context.Context, a *copyArgs, src image.InspectRespons
 	return err
 }
 
-// sameImage compares by ID and, between engines whose stores know images by
-// different digests, by what makes an image run as it does.
+// sameImage compares by ID and, where a store knows images by the digest of how it
+// keeps them, by what an image consists of.
 func sameImage(a, b image.InspectResponse) bool {
 	if a.ID == b.ID {
 		return true
 	}
-	if (a.Descriptor == nil) == (b.Descriptor == nil) || a.Config == nil || b.Config == nil {
+	if a.Descriptor == nil && b.Descriptor == nil {
 		return false
 	}
-	return a.Os == b.Os && a.Architecture == b.Architecture && parseTime(a.Created).Equal(parseTime(b.Created)) &&
-		slices.Equal(a.RootFS.Layers, b.RootFS.Layers) &&
-		slices.Equal(a.Config.Env, b.Config.Env) && slices.Equal(a.Config.Cmd, b.Config.Cmd) &&
-		slices.Equal(a.Config.Entrypoint, b.Config.Entrypoint) && a.Config.User == b.Config.User &&
-		a.Config.WorkingDir == b.Config.WorkingDir && maps.Equal(a.Config.Labels, b.Config.Labels)
+	one, other := startInterval(a), startInterval(b)
+	return content(a) == content(b) && (one == other || one == 0 || other == 0)
+}
+
+// content is a digest of all that an image consists of: its layers and its
+// configuration, in which what is empty is absent, since engines answer null, [] and {}
+// for the same. The start interval of a health check is left out: engines before
+// version 25 do not tell it.
+func content(i image.InspectResponse) string {
+	config := i.Config
+	if startInterval(i) != 0 {
+		with, check := *i.Config, *i.Config.Healthcheck
+		check.StartInterval = 0
+		with.Healthcheck, config = &check, &with
+	}
+	text, err := json.Marshal(struct {
+		OS, Architecture string
+		Created          int64
+		Layers           []string
+		Config           any
+	}{i.Os, i.Architecture, parseTime(i.Created).UnixNano(), i.RootFS.Layers, config})
+	if err != nil {
+		panic("docker: encode an image: " + err.Error()) // it was decoded from JSON
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(text))
+}
+
+func startInterval(i image.InspectResponse) time.Duration {
+	if i.Config == nil || i.Config.Healthcheck == nil {
+		return 0
+	}
+	return i.Config.Healthcheck.StartInterval
 }

@@ -2,8 +2,6 @@ package docker
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -73,7 +71,7 @@ type createArgs struct {
 	Healthcheck *healthcheck         `lua:"healthcheck" doc:"a health check, in place of the image's"`
 	Log         *logConfig           `lua:"log" doc:"where its output goes; the engine's default when not given"`
 	TTY         bool                 `lua:"tty" doc:"give it a terminal"`
-	OpenStdin   bool                 `lua:"open_stdin" doc:"keep its input open, though nobody is there"`
+	OpenStdin   bool                 `lua:"open_stdin" doc:"keep its input open, even with nothing attached"`
 	Init        bool                 `lua:"init" doc:"run a small init that reaps processes and passes signals on"`
 	ReadOnly    bool                 `lua:"read_only" doc:"mount its root read-only"`
 	resources
@@ -204,11 +202,11 @@ func atoi(s string) int {
 	return n
 }
 
-// callNumber draws the value of callLabel.
-func callNumber() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+// warned shows what the engine warns of, of which a recipe rarely asks.
+func warned(ctx context.Context, warnings []string) {
+	if len(warnings) > 0 {
+		effect.Note(ctx, "the engine warns: "+strings.Join(warnings, "; "))
+	}
 }
 
 func (e *Engine) create(ctx context.Context, a *createArgs) (*Created, error) {
@@ -219,7 +217,7 @@ func (e *Engine) create(ctx context.Context, a *createArgs) (*Created, error) {
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "%s", err.Error())
 	}
-	call := callNumber()
+	call := e.world.Draw()
 	for name, value := range effect.Labels(ctx) {
 		cfg.Labels[name] = value
 	}
@@ -228,6 +226,7 @@ func (e *Engine) create(ctx context.Context, a *createArgs) (*Created, error) {
 	err = e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		resp, err := c.ContainerCreate(ctx, cfg, host, nets, nil, a.Name)
 		out.ID, out.Warnings = resp.ID, resp.Warnings
+		warned(ctx, resp.Warnings)
 		return err
 	}, func(ctx context.Context) (bool, string, error) {
 		raw, err := e.getRaw(ctx, a.Name)

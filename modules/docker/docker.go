@@ -20,24 +20,32 @@ package docker
 import (
 	"slices"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// New returns the module. Its engines are made by the *engine.World of a run.
+// New returns the module. Its engines are made by the *servers.Clients of a run.
 func New(allow Allow) runtime.Module {
 	funcs := slices.Concat(engineFuncs(), imageFuncs(), transferFuncs(), containerFuncs(), fileFuncs(), healthFuncs(), networkFuncs(), volumeFuncs(),
-		swarmFuncs(), serviceFuncs(), secretFuncs())
+		swarmFuncs())
 	return runtime.Module{
 		Name: "docker",
 		UTF8: true,
+		Instead: map[string]string{
+			"run":     "create it, then start it: docker.create{name = \"x\", image = \"y\"} docker.start(\"x\")",
+			"ps":      "docker.list{all = true} returns the containers",
+			"rm":      "docker.remove(\"x\", {force = true}) removes a container",
+			"rmi":     "docker.remove_image(\"x\") removes an image",
+			"compose": "each service is a docker.create; mepc-run doc docker.create shows its options",
+			"up":      "create it, then start it: docker.create{...} docker.start(\"x\")",
+		},
 		Doc: "Containers, images, networks and volumes of Docker engines, and the services of a swarm. " +
 			"docker.f{...} acts on the run's default engine (--docker, DOCKER_HOST, the current Docker context); " +
 			"docker.connect gives others, on which the same functions are methods: prod:f{...}. " +
 			"When the reply to a call is lost, a look at the engine settles for up to 5 seconds whether it was done; " +
 			"what that leaves open raises unknown, and nothing is ever sent twice.",
-		Self:  runtime.PerRun(func(w *engine.World) *Engine { return Open(w, allow) }),
+		Self:  runtime.PerRun(func(w *servers.Clients) *Engine { return Open(w, allow) }),
 		Funcs: append([]runtime.Func{connectFunc()}, funcs...),
 		Types: []runtime.Type{{
 			Name: "docker.engine", Doc: "A Docker engine. Its methods are the functions of docker.",
@@ -47,7 +55,7 @@ func New(allow Allow) runtime.Module {
 }
 
 // Open returns the default engine of w, for programs that hand one to a script.
-func Open(w *engine.World, allow Allow) *Engine {
+func Open(w *servers.Clients, allow Allow) *Engine {
 	return &Engine{world: w, allow: allow, logins: &logins{}}
 }
 

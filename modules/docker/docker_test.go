@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
@@ -27,10 +27,10 @@ func modern() bool { return os.Getenv("MEPC_TEST_ENGINE_BIN") != "" }
 // bench runs recipes against one engine.
 type bench struct {
 	t      *testing.T
-	opts   engine.Options
+	opts   servers.Options
 	allow  docker.Allow
 	params map[string]any
-	world  *engine.World // nil: the real one at opts
+	world  *servers.Clients // nil: the real one at opts
 	// timeout bounds the run; 0 is two minutes.
 	timeout time.Duration
 	on      func(effect.Event) // sees a run's events as they come
@@ -61,7 +61,7 @@ func labBench(t *testing.T) *bench {
 
 func benchAt(t *testing.T, host string) *bench {
 	t.Helper()
-	return &bench{t: t, opts: engine.Options{Docker: engine.DockerEndpoint{Host: host}}, params: map[string]any{}}
+	return &bench{t: t, opts: servers.Options{Docker: servers.DockerEndpoint{Host: host}}, params: map[string]any{}}
 }
 
 // name returns a container name of this test's own, whose container is removed
@@ -123,7 +123,7 @@ func (b *bench) try(source string) (any, *failure.Error) {
 	b.t.Helper()
 	w := b.world
 	if w == nil {
-		w = engine.Live(b.opts)
+		w = servers.Live(b.opts)
 		defer w.Close()
 	}
 	host := runtime.New(runtime.Options{Modules: []runtime.Module{docker.New(b.allow)}})

@@ -6,16 +6,17 @@ import (
 
 	"github.com/docker/docker/client"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func connectFunc() runtime.Func {
 	return runtime.Func{
 		Name: "connect", Class: runtime.Read,
-		Doc: "Connects to a Docker engine and asks for its version. Without an URL or a context it is the run's default engine. " +
+		Doc: "Connects to a Docker engine and asks for its version. Without a URL or a context it is the run's default engine. " +
 			"tcp needs certificates, loopback excepted; ssh needs a key that the host takes without asking, and the host in known_hosts.",
 		From: "GET /_ping", Returns: "the engine, whose methods are the functions of this module",
 		Raises:  reads(failure.Invalid, failure.NotFound, failure.Denied),
@@ -54,8 +55,8 @@ func engineFuncs() []runtime.Func {
 
 // Engine is one Docker engine, as a recipe has it.
 type Engine struct {
-	world *engine.World
-	ep    engine.DockerEndpoint
+	world *servers.Clients
+	ep    servers.DockerEndpoint
 	allow Allow
 
 	logins *logins // shared by the run's engines
@@ -63,6 +64,9 @@ type Engine struct {
 
 // Endpoint returns where the engine is, for people.
 func (e *Engine) Endpoint() string { return e.world.DockerName(e.ep) }
+
+// Clock returns the clock on which its calls are bounded.
+func (e *Engine) Clock() clock.Clock { return e.world.Clock() }
 
 // String returns the endpoint.
 func (e *Engine) String() string { return e.Endpoint() }
@@ -73,7 +77,7 @@ func (e *Engine) read(ctx context.Context, call func(context.Context, *client.Cl
 	if err != nil {
 		return err
 	}
-	x := &engine.Exchange{Endpoint: name}
+	x := &servers.Exchange{Endpoint: name}
 	return missing(x.Failure(ctx, call(x.Watch(ctx), c)))
 }
 
@@ -89,7 +93,7 @@ func (e *Engine) change(ctx context.Context, call func(context.Context, *client.
 	if err != nil {
 		return err
 	}
-	x := &engine.Exchange{Endpoint: name, Mutates: true}
+	x := &servers.Exchange{Endpoint: name, Mutates: true}
 	err = missing(x.Failure(ctx, call(x.Watch(ctx), c)))
 	switch {
 	case err == nil && x.NotModified():
@@ -105,7 +109,7 @@ func (e *Engine) change(ctx context.Context, call func(context.Context, *client.
 	return err
 }
 
-// The follow-up of a lost reply is bounded: what is true by then, or unknown.
+// The follow-up of a lost reply is bounded: afterwards the outcome is known, or unknown.
 const (
 	settleTime     = 5 * time.Second
 	settleInterval = 250 * time.Millisecond
@@ -118,19 +122,25 @@ func (e *Engine) settle(ctx context.Context, lost error, settle look) error {
 	if ctx.Err() != nil { // the run or the call is out of time: someone waits
 		patience = settleTime / 2
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	run, clk := ctx, e.world.Clock()
+	ctx, cancel := clk.WithTimeout(context.WithoutCancel(run), patience, nil)
 	defer cancel()
-	clk := e.world.Clock()
 	end := clk.Now().Add(patience)
+	late := run.Err() != nil
 	saw := ""
 	for clk.Now().Before(end) {
-		done, what, err := settle(ctx)
+		look, over := clk.WithTimeout(ctx, settleTime/2, nil)
+		done, what, err := settle(look)
+		over()
 		if done {
 			effect.Note(ctx, "the reply was lost; a look shows that it was done")
 			return nil
 		}
 		if err == nil {
 			saw = what
+		}
+		if !late && run.Err() != nil { // out of time meanwhile
+			break
 		}
 		if clk.Sleep(ctx, settleInterval) != nil {
 			break
@@ -146,7 +156,7 @@ func (e *Engine) settle(ctx context.Context, lost error, settle look) error {
 
 type connectArgs struct {
 	URL       string `lua:"url,pos,target" doc:"unix:///path, tcp://host:port or ssh://user@host"`
-	Context   string `lua:"context" doc:"the name of a Docker context, in place of an URL"`
+	Context   string `lua:"context" doc:"the name of a Docker context, in place of a URL"`
 	CertPath  string `lua:"cert_path" doc:"a directory with ca.pem, cert.pem and key.pem"`
 	CA        string `lua:"ca" doc:"the file of the CA that signed the engine's certificate; ca.pem of cert_path"`
 	Cert      string `lua:"cert" doc:"the file of our certificate; cert.pem of cert_path"`
@@ -155,7 +165,7 @@ type connectArgs struct {
 }
 
 func (e *Engine) connect(ctx context.Context, a *connectArgs) (*Engine, error) {
-	other := &Engine{world: e.world, allow: e.allow, logins: e.logins, ep: engine.DockerEndpoint{
+	other := &Engine{world: e.world, allow: e.allow, logins: e.logins, ep: servers.DockerEndpoint{
 		Host: a.URL, Context: a.Context, CertPath: a.CertPath, CA: a.CA, Cert: a.Cert, Key: a.Key, TLSVerify: a.TLSVerify,
 	}}
 	if _, _, err := e.world.Docker(ctx, other.ep); err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func execFunc() runtime.Func {
@@ -62,9 +62,9 @@ func (a *execArgs) Op(op *effect.Op) { op.Timeout = a.Timeout }
 
 // Executed is how a program in a container ended.
 type Executed struct {
-	ExitCode int    `lua:"exit_code" doc:"0 is success"`
-	Stdout   string `lua:"stdout" doc:"its output, byte for byte"`
-	Stderr   string `lua:"stderr" doc:"its errors, byte for byte; empty with tty"`
+	ExitCode int    `lua:"exit_code" alias:"code|status|exit|rc|exitcode" doc:"0 is success"`
+	Stdout   string `lua:"stdout" alias:"output|out|body|text" doc:"its output, byte for byte"`
+	Stderr   string `lua:"stderr" alias:"err|error|errors" doc:"its errors, byte for byte; empty with tty"`
 }
 
 func (e *Engine) exec(ctx context.Context, a *execArgs) (*Executed, error) {
@@ -111,7 +111,7 @@ func (e *Engine) execCreate(ctx context.Context, ref string, a *execArgs) (id st
 
 // execStart runs what was created and reads its output to the end.
 func (e *Engine) execStart(ctx context.Context, id string, tty bool, stdout, stderr io.Writer) error {
-	x := &engine.Exchange{Endpoint: e.Endpoint(), Mutates: true}
+	x := &servers.Exchange{Endpoint: e.Endpoint(), Mutates: true}
 	watched := x.Watch(ctx)
 	body, err := e.world.DockerPost(watched, e.ep, "/exec/"+id+"/start", container.ExecStartOptions{Tty: tty})
 	if err == nil {

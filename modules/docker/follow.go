@@ -17,7 +17,7 @@ var errFound = errors.New("found")
 // followLogs reads a log for as long as a says.
 func (e *Engine) followLogs(ctx context.Context, a *logsArgs, opts container.LogsOptions) (string, error) {
 	over := failure.New(failure.Timeout, "%s has passed", a.Follow)
-	bounded, cancel := context.WithTimeoutCause(ctx, a.Follow, over)
+	bounded, cancel := e.world.Clock().WithTimeout(ctx, a.Follow, over)
 	defer cancel()
 	out := &awaited{text: []byte(a.Contains), last: &lastBytes{most: int(a.Max)}}
 	err := e.copyLogs(bounded, a.Container, opts, out)

@@ -73,6 +73,8 @@ type Healthy struct {
 	Probes  int           `lua:"probes" doc:"how many probes were made"`
 	Took    time.Duration `lua:"took" doc:"how long it took, in seconds"`
 	Last    string        `lua:"last" doc:"what the last probe saw"`
+
+	Restarts int `lua:"restarts" doc:"how often the container's policy has restarted it"`
 }
 
 // watch is the state of one wait.
@@ -81,6 +83,7 @@ type watch struct {
 	a        *waitHealthyArgs
 	start    time.Time
 	id       string
+	first    *Container // what the first look saw
 	restarts int
 	row      int   // successes in a row
 	lost     error // why the last look at the container failed
@@ -94,6 +97,7 @@ func (e *Engine) waitHealthy(ctx context.Context, a *waitHealthyArgs) (*Healthy,
 	if err != nil {
 		return nil, err
 	}
+	w.first, w.out.Restarts = c, c.Restarts
 	w.id, w.restarts = c.ID, c.Restarts // by ID: the name may go to another meanwhile
 	if a.HTTP == nil && a.TCP == nil && c.State.Health == "none" && c.State.Running {
 		return nil, failure.New(failure.Invalid, "%s has no HEALTHCHECK", c.Name).
@@ -124,7 +128,10 @@ func (e *Engine) waitHealthy(ctx context.Context, a *waitHealthyArgs) (*Healthy,
 
 // probe looks at the container, then probes it once.
 func (w *watch) probe(ctx context.Context) (done bool, err error) {
-	c, err := w.e.get(ctx, w.id)
+	c, err := w.first, error(nil)
+	if w.first = nil; c == nil || w.a.Grace > 0 {
+		c, err = w.e.get(ctx, w.id)
+	}
 	switch {
 	case isKind(err, failure.NotFound):
 		return false, failure.New(failure.Unhealthy, "%s was removed while it was waited for", w.a.Container)
@@ -185,7 +192,7 @@ func (w *watch) once(ctx context.Context, c *Container) (ok bool, result string,
 		return false, "", err
 	}
 	w.out.Address = address
-	probeCtx, cancel := context.WithTimeout(ctx, w.a.Timeout)
+	probeCtx, cancel := w.e.world.Clock().WithTimeout(ctx, w.a.Timeout, nil)
 	defer cancel()
 	if w.a.HTTP != nil {
 		result, err = w.a.HTTP.probe(probeCtx, w.e.world, address)
@@ -205,7 +212,7 @@ func (w *watch) once(ctx context.Context, c *Container) (ok bool, result string,
 // the state, the log's end.
 func (w *watch) unhealthy(ctx context.Context, what string) *failure.Error {
 	// What ended the wait must not keep its report from being written.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	ctx, cancel := w.e.world.Clock().WithTimeout(context.WithoutCancel(ctx), settleTime, nil)
 	defer cancel()
 	raw, err := w.e.getRaw(ctx, w.id)
 	f := failure.New(failure.Unhealthy, "%s %s", w.a.Container, what)
@@ -217,7 +224,7 @@ func (w *watch) unhealthy(ctx context.Context, what string) *failure.Error {
 		f.State = stateText(c)
 		if h := raw.State.Health; h != nil && len(h.Log) > 0 && w.a.HTTP == nil && w.a.TCP == nil {
 			last := h.Log[len(h.Log)-1]
-			f.Message += fmt.Sprintf("; its last check: exit code %d, %q", last.ExitCode, clip(last.Output))
+			f.Message += fmt.Sprintf("; its last check: exit code %d, %q", last.ExitCode, line(last.Output))
 		}
 	}
 	f.Details = w.e.lastLines(ctx, w.id, 20)

@@ -26,7 +26,7 @@ type Layer struct {
 	ID        string       `lua:"id" doc:"the image's as it was after this step; empty where the engine does not know it"`
 	Created   time.Time    `lua:"created" doc:"when it was made, in seconds since 1970"`
 	CreatedBy string       `lua:"created_by" doc:"the instruction"`
-	Comment   string       `lua:"comment" doc:"what whoever made it said of it"`
+	Comment   string       `lua:"comment" doc:"the comment of the image's author"`
 	Tags      []string     `lua:"tags" doc:"the names of the image as it was after this step"`
 	Size      runtime.Size `lua:"size" doc:"what it added, in bytes"`
 }

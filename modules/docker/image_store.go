@@ -61,17 +61,49 @@ func (e *Engine) api(ctx context.Context) (string, error) {
 	return c.ClientVersion(), nil
 }
 
-// complete reports whether an engine with the containerd image store has all of an
-// image. One may run that lacks what it was unpacked from, and cannot be saved.
-func (e *Engine) complete(ctx context.Context, ref string) (is bool, err error) {
+// manifests returns what an engine with the containerd image store keeps of an image.
+func (e *Engine) manifests(ctx context.Context, ref string) (list []image.ManifestSummary, err error) {
 	err = e.read(ctx, func(ctx context.Context, c *client.Client) error {
 		i, err := c.ImageInspect(ctx, ref, client.ImageInspectWithManifests(true))
-		for _, m := range i.Manifests {
-			is = is || m.Available && m.Kind == image.ManifestKindImage
-		}
+		list = i.Manifests
 		return err
 	})
-	return is, err
+	return list, err
+}
+
+// complete reports whether an engine with the containerd image store has all of an
+// image. One may run that lacks what it was unpacked from, and cannot be saved.
+func (e *Engine) complete(ctx context.Context, img image.InspectResponse) (bool, error) {
+	list, err := e.manifests(ctx, img.ID)
+	return runs(list, img) != "", err
+}
+
+// runs returns the digest of the manifest that an engine with the containerd image
+// store runs of an image: the image's own, or one of the several of an index. Empty:
+// the engine has another store, or does not have all of it.
+func (e *Engine) runs(ctx context.Context, img image.InspectResponse) (string, error) {
+	if img.Descriptor == nil {
+		return "", nil
+	}
+	list, err := e.manifests(ctx, img.ID)
+	return runs(list, img), err
+}
+
+// runs chooses as the engine does, which describes an image as the manifest that it
+// runs. An index may call a platform by less than the image itself does.
+func runs(list []image.ManifestSummary, img image.InspectResponse) string {
+	for _, exactly := range []bool{true, false} {
+		for _, m := range list {
+			if !m.Available || m.Kind != image.ManifestKindImage || m.ImageData == nil {
+				continue
+			}
+			p := m.ImageData.Platform
+			if p.OS == img.Os && p.Architecture == img.Architecture && (!exactly || p.Variant == img.Variant) {
+				return m.ID
+			}
+		}
+	}
+	return ""
 }
 
 // packs reports whether an engine has the containerd image store.

@@ -57,13 +57,14 @@ type Image struct {
 	Tags    []string          `lua:"tags" doc:"its names, such as mepc/app:1.1"`
 	Digests []string          `lua:"digests" doc:"its names by digest, as registries know it"`
 	Labels  map[string]string `lua:"labels" doc:"its labels"`
-	Size    runtime.Size      `lua:"size" doc:"of all its layers, in bytes"`
+	Size    runtime.Size      `lua:"size" doc:"of all its layers, in bytes; where the engine keeps images in containerd, with what they are unpacked from"`
 	Created time.Time         `lua:"created" doc:"when it was built, in seconds since 1970"`
 }
 
 // ImageDetails is what the engine knows of a single image.
 type ImageDetails struct {
 	Image
+	Content     string            `lua:"content" doc:"sha256:..., a digest of its layers and configuration: the same on every engine, of which one with the containerd image store has another id"`
 	OS          string            `lua:"os" doc:"such as linux"`
 	Arch        string            `lua:"arch" doc:"such as amd64"`
 	Layers      []string          `lua:"layers" doc:"the digests of its layers, lowest first"`
@@ -84,13 +85,7 @@ func (a *imageArgs) Validate() error { return checkImage("image", a.Image) }
 
 func (e *Engine) image(ctx context.Context, a *imageArgs) (*ImageDetails, error) {
 	raw, err := e.inspectImage(ctx, a.Image)
-	if isKind(err, failure.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return newImage(raw), nil
+	return orNil(raw, err, newImage)
 }
 
 func (e *Engine) inspectImage(ctx context.Context, ref string) (raw image.InspectResponse, err error) {
@@ -109,8 +104,8 @@ func (e *Engine) inspectImage(ctx context.Context, ref string) (raw image.Inspec
 
 func newImage(raw image.InspectResponse) *ImageDetails {
 	d := &ImageDetails{
-		Image: Image{ID: raw.ID, Tags: raw.RepoTags, Digests: raw.RepoDigests, Size: runtime.Size(raw.Size), Created: parseTime(raw.Created)},
-		OS:    raw.Os, Arch: raw.Architecture, Layers: raw.RootFS.Layers, Env: map[string]string{},
+		Image:   Image{ID: raw.ID, Tags: raw.RepoTags, Digests: raw.RepoDigests, Size: runtime.Size(raw.Size), Created: parseTime(raw.Created)},
+		Content: content(raw), OS: raw.Os, Arch: raw.Architecture, Layers: raw.RootFS.Layers, Env: map[string]string{},
 	}
 	c := raw.Config
 	if c == nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/docker/docker/api/types/image"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/failure"
@@ -138,7 +139,14 @@ func TestSaveLeavesNothingHalfDone(t *testing.T) {
 }
 
 func TestABuildSendsWhatDockerignoreLeaves(t *testing.T) {
+	for _, builder := range []string{"classic", "buildkit"} {
+		t.Run(builder, func(t *testing.T) { sendsWhatDockerignoreLeaves(t, builder) })
+	}
+}
+
+func sendsWhatDockerignoreLeaves(t *testing.T, builder string) {
 	b := labBench(t)
+	b.params["builder"] = builder
 	dir := t.TempDir()
 	if err := lab.SampleContext(t.Context(), dir); err != nil {
 		t.Fatal(err)
@@ -159,7 +167,7 @@ func TestABuildSendsWhatDockerignoreLeaves(t *testing.T) {
 	}
 	b.params["dir"], b.params["tar"] = dir, filepath.Join(t.TempDir(), "built.tar")
 	got := b.run(`
-		local built = docker.build{context = P.dir, tag = "mepc/built:1", tags = {"mepc/built:2"}, args = {VERSION = "7"}, labels = {l = "m"}}
+		local built = docker.build{context = P.dir, builder = P.builder, tag = "mepc/built:1", tags = {"mepc/built:2"}, args = {VERSION = "7"}, labels = {l = "m"}}
 		local image = docker.image("mepc/built:2")
 		docker.save("mepc/built:1", P.tar)
 		docker.remove_image("mepc/built:1")
@@ -181,7 +189,7 @@ func TestABuildSendsWhatDockerignoreLeaves(t *testing.T) {
 	var steps, bytesSent bool
 	for _, ev := range b.events.all {
 		if ev.Progress != nil {
-			steps = steps || strings.HasPrefix(ev.Progress.Text, "Step 2/5 : COPY")
+			steps = steps || strings.HasPrefix(ev.Progress.Text, "Step 2/5 : COPY") || ev.Progress.Text == "[1/1] COPY . /"
 			bytesSent = bytesSent || ev.Progress.Current > 1<<20
 		}
 	}
@@ -197,16 +205,19 @@ func TestABuildThatFailsShowsItsLastLines(t *testing.T) {
 		kind       failure.Kind
 		want       []string
 	}{
-		"missing file":        {"FROM scratch\nCOPY nothere /\n", failure.Refused, []string{"nothere", "Step 2/2 : COPY nothere /"}},
+		"missing file":        {"FROM scratch\nCOPY nothere /\n", failure.Refused, []string{"nothere", "COPY nothere /"}},
 		"unknown instruction": {"FROM scratch\nCOPPY a b\n", failure.Invalid, []string{"unknown instruction", "correct the Dockerfile"}},
 		"a step that fails":   {"FROM mepc/app:1.0\nRUN [\"/app\", \"-exit\", \"boom went the app\"]\n", failure.Refused, []string{"exit code 1", "boom went the app"}},
 		"empty":               {"", failure.Invalid, []string{"empty"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			b.t = t
-			writeDockerfile(t, b, tt.dockerfile)
-			b.fail(tt.kind, `docker.build{context = P.dir, tag = "mepc/bad:1"}`, tt.want...)
-		})
+		for _, builder := range []string{"classic", "buildkit"} {
+			t.Run(name+" "+builder, func(t *testing.T) {
+				b.t = t
+				b.params["builder"] = builder
+				writeDockerfile(t, b, tt.dockerfile)
+				b.fail(tt.kind, `docker.build{context = P.dir, tag = "mepc/bad:1", builder = P.builder}`, tt.want...)
+			})
+		}
 	}
 	b.t = t
 	b.params["dir"] = t.TempDir()
@@ -234,4 +245,44 @@ func TestRemovingAnImageInUseIsAConflict(t *testing.T) {
 func writeDockerfile(t *testing.T, b *bench, text string) {
 	t.Helper()
 	b.params["dir"] = filepath.Dir(write(t, "Dockerfile", []byte(text)))
+}
+
+// A prune takes the steps that led to what it removes, which do not have the labels,
+// and leaves what another image was built on.
+func TestAPruneOfImagesLeavesNoStepOfABuild(t *testing.T) {
+	b := labBench(t)
+	b.params["dir"] = t.TempDir()
+	dir := b.params["dir"].(string)
+	writeIn(t, dir, "a", "a file")
+	engine, err := b.lab.Engine.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	all := func() int {
+		list, err := engine.ImageList(t.Context(), image.ListOptions{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := all()
+	for _, label := range []string{"one", "other"} {
+		writeIn(t, dir, "Dockerfile", "FROM scratch\nCOPY a /\nENV OF=both\nENV OF="+label+"\nLABEL mepc.pruned="+label+"\nCMD [\"/a\"]\n")
+		b.params["label"] = label
+		b.run(`docker.build{context = P.dir, tag = "mepc/pruned:" .. P.label, builder = "classic"}`)
+	}
+	got := b.run(`
+		local removed = docker.prune_images{labels = {["mepc.pruned"] = "one"}, names = true}.removed
+		return {named = removed[1], other = docker.image("mepc/pruned:other").labels["mepc.pruned"]}`)
+	if diff := cmp.Diff(map[string]any{"named": "mepc/pruned:one", "other": "other"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if n := all(); n < before+3 {
+		t.Errorf("%d images are left of %d and the other build's", n, before)
+	}
+	b.run(`docker.prune_images{labels = {["mepc.pruned"] = "other"}, names = true}`)
+	if n := all(); n != before {
+		t.Errorf("%d images are left, %d were there before", n, before)
+	}
 }

@@ -60,7 +60,7 @@ func lifecycleFuncs() []runtime.Func {
 		},
 		{
 			Name: "wait", Class: runtime.Read,
-			Doc:  "Waits until a container does not run any more; one that was only created does not run either.",
+			Doc:  "Waits until a container is not running; one that was only created counts as not running.",
 			From: "POST /containers/{id}/wait", Returns: "its exit code",
 			Raises: reads(failure.Invalid, failure.NotFound), Example: `local code = docker.wait("migration", {timeout = "10m"})`,
 			Call: runtime.Effect((*Engine).wait),

@@ -23,7 +23,7 @@ type loadArgs struct {
 // Op bounds the call by its own option.
 func (a *loadArgs) Op(op *effect.Op) { op.Timeout = a.Timeout }
 
-// Loaded is what came of a load.
+// Loaded is the result of a load.
 type Loaded struct {
 	Images []string `lua:"images" doc:"the images' names, in the file's order; an image without one is not here"`
 	IDs    []string `lua:"ids" doc:"the IDs of all images, in the file's order, as the engine has them"`
@@ -72,13 +72,15 @@ func (b *badArchive) hint() string {
 	switch {
 	case errors.Is(b.tar, io.ErrUnexpectedEOF):
 		return "the file is cut off: write it again"
+	case errors.Is(b.tar, errLayout):
+		return "the file is an OCI layout, which engines load from version 25 on: docker save of an older engine makes what all of them load"
 	case b.tar != nil && !errors.Is(b.tar, errCompressed):
 		return "the file is no image that docker save made: " + b.tar.Error()
 	}
 	return "the engine's log says more: `journalctl -u docker`; is its disk full?"
 }
 
-// loadFrom loads tar and verifies what came of it.
+// loadFrom loads tar and verifies the result.
 func (e *Engine) loadFrom(ctx context.Context, tar *source) (*Loaded, error) {
 	var (
 		images   []saved // in the tar
@@ -114,7 +116,7 @@ func (e *Engine) loadFrom(ctx context.Context, tar *source) (*Loaded, error) {
 		return nil, err
 	case settled != nil:
 		return settled, nil
-	case len(reported) == 0, len(images) == 0 && !errors.Is(tarErr, errCompressed):
+	case len(reported) == 0, len(images) == 0 && !unread(tarErr):
 		return nil, failure.Wrap(failure.Invalid, &badArchive{"it found no image in it", tarErr}, "the engine loaded nothing")
 	}
 	return e.verify(ctx, images, reported)
@@ -158,8 +160,11 @@ func readLoad(body io.Reader) ([]string, error) {
 	return refs, err
 }
 
-// verify looks for each image: those that are in the tar, or, where the tar
-// could not be read because it is compressed, those that the engine reported.
+// unread reports whether a tar may well have images, which only the engine saw.
+func unread(err error) bool { return errors.Is(err, errCompressed) || errors.Is(err, errLayout) }
+
+// verify looks for each image: those that are in the tar, or, where it was not read,
+// those that the engine reported.
 func (e *Engine) verify(ctx context.Context, images []saved, reported []string) (*Loaded, error) {
 	out := &Loaded{}
 	if len(images) == 0 {

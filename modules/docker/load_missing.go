@@ -73,7 +73,7 @@ func (e *Engine) loadMissing(ctx context.Context, a *loadArgs) (*Loaded, error) 
 	part := &ship.Part{Have: have}
 	ok, err := e.loadPart(ctx, open, ship.Image{Layers: layers, Name: name}, img.id(), part)
 	if err == nil && !ok && name != "" {
-		err = e.untag(ctx, name) // what came of the part is of no use
+		err = e.untag(ctx, name) // the loaded part is useless
 	}
 	if err != nil || !ok {
 		return nil, err

@@ -10,14 +10,12 @@ import (
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
-// feed loads the tar that write writes, of so many bytes; 0: nobody knows.
+// feed loads the tar that write writes, of size bytes; 0: unknown.
 func (e *Engine) feed(ctx context.Context, size int64, write func(io.Writer) error, settle look) error {
 	in, out := io.Pipe()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		_ = out.CloseWithError(write(out)) // never fails
-	}()
+	written := failure.Go(func() error {
+		return out.CloseWithError(failure.Protect(func() error { return write(out) }))
+	})
 	err := e.change(ctx, func(ctx context.Context, c *client.Client) error {
 		resp, err := c.ImageLoad(ctx, io.TeeReader(in, e.meter(ctx, size)))
 		if err == nil {

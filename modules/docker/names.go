@@ -91,6 +91,17 @@ func short(id string) string {
 // isKind reports whether err carries kind.
 func isKind(err error, kind failure.Kind) bool { return err != nil && failure.KindOf(err) == kind }
 
+// orNil is what a recipe gets of something that it looks for: nil where there is none.
+func orNil[R, T any](raw R, err error, show func(R) *T) (*T, error) {
+	switch {
+	case isKind(err, failure.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return show(raw), nil
+}
+
 // hint sets what to do next on an error of kind that says nothing of it yet.
 func hint(err error, kind failure.Kind, format string, args ...any) error {
 	e := failure.As(err)

@@ -56,7 +56,7 @@ func networkFuncs() []runtime.Func {
 		},
 		{
 			Name: "network_disconnect", Class: runtime.Destructive,
-			Doc:  "Takes a container out of a network. One that is not in it is left as it is.",
+			Doc:  "Takes a container out of a network. One that is not in it is left unchanged.",
 			From: "POST /networks/{id}/disconnect", Returns: "nothing",
 			Raises: writes(failure.Invalid, failure.NotFound), Example: `docker.network_disconnect("front", "app-blue")`,
 			Call: runtime.Effect((*Engine).networkDisconnect),
@@ -85,13 +85,7 @@ func (a *networkArgs) Validate() error { return checkRef("network", a.Network) }
 
 func (e *Engine) network(ctx context.Context, a *networkArgs) (*Network, error) {
 	raw, err := e.getNetwork(ctx, a.Network)
-	if isKind(err, failure.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return newNetwork(raw), nil
+	return orNil(raw, err, newNetwork)
 }
 
 func (e *Engine) getNetwork(ctx context.Context, ref string) (raw network.Inspect, err error) {
@@ -178,7 +172,7 @@ func (a *networkCreateArgs) Validate() error {
 }
 
 func (e *Engine) networkCreate(ctx context.Context, a *networkCreateArgs) (*Network, error) {
-	call := callNumber()
+	call := e.world.Draw()
 	opts := network.CreateOptions{Driver: a.Driver, Options: a.Options, Internal: a.Internal, Labels: map[string]string{callLabel: call}}
 	for k, v := range a.Labels {
 		opts.Labels[k] = v

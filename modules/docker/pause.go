@@ -15,7 +15,7 @@ func pauseFuncs() []runtime.Func {
 	return []runtime.Func{
 		{
 			Name: "pause", Class: runtime.Destructive,
-			Doc:  "Freezes a container's processes: they keep what they have, and answer nobody. One that is paused is left alone.",
+			Doc:  "Freezes a container's processes: they keep what they have, and answer nothing. A paused container is left alone.",
 			From: "POST /containers/{id}/pause", Returns: "nothing", Raises: writes(failure.Invalid, failure.NotFound, failure.Conflict),
 			Example: `docker.pause("app-blue")`,
 			Call:    runtime.Effect((*Engine).pause),
@@ -115,6 +115,7 @@ func (e *Engine) update(ctx context.Context, a *updateArgs) ([]string, error) {
 	err := e.changeContainer(ctx, a.Container, func(ctx context.Context, c *client.Client, ref string) error {
 		resp, err := c.ContainerUpdate(ctx, ref, up)
 		warnings = resp.Warnings
+		warned(ctx, warnings)
 		return err
 	}, nil)
 	return warnings, err

@@ -9,17 +9,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/say"
+	"github.com/mepc/mepc-run/servers"
 )
 
 type httpProbe struct {
-	Port      int    `lua:"port,required" min:"1" max:"65535" doc:"the port in the container"`
-	Path      string `lua:"path" default:"/" doc:"what is asked for"`
-	Host      string `lua:"host" doc:"the Host header; the address when not given"`
-	Status    int    `lua:"status" min:"100" max:"599" doc:"the status that is healthy; any from 200 to 399 when not given"`
-	Contains  string `lua:"contains" doc:"text that must be in the first 64 KiB of the answer"`
-	Network   string `lua:"network" doc:"by its address in this network; in the one it was created in when not given"`
-	Published bool   `lua:"published" doc:"by the port that it is published as on the engine's machine"`
+	Port      int               `lua:"port,required" min:"1" max:"65535" doc:"the port in the container"`
+	Path      string            `lua:"path" default:"/" doc:"what is asked for"`
+	Host      string            `lua:"host" doc:"the Host header; the address when not given"`
+	Headers   map[string]string `lua:"headers,secret" doc:"further header fields, such as X-Forwarded-Proto"`
+	Status    int               `lua:"status" min:"100" max:"599" doc:"the status that is healthy; any from 200 to 299 when not given: a redirect says nothing of health"`
+	Contains  string            `lua:"contains" doc:"text that must be in the first 64 KiB of the answer"`
+	Network   string            `lua:"network" doc:"by its address in this network; in the one it was created in when not given"`
+	Published bool              `lua:"published" doc:"by the port that it is published as on the engine's machine"`
 }
 
 func (p *httpProbe) place() place {
@@ -42,7 +45,7 @@ const probeBody = 64 << 10
 
 // probe asks once, on a connection of its own: a connection that was kept may
 // belong to what stood there before. Redirects are answers, not followed.
-func (p *httpProbe) probe(ctx context.Context, w *engine.World, address string) (result string, err error) {
+func (p *httpProbe) probe(ctx context.Context, w *servers.Clients, address string) (result string, err error) {
 	url := "http://" + address + p.Path
 	result = "GET " + url
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -51,8 +54,11 @@ func (p *httpProbe) probe(ctx context.Context, w *engine.World, address string) 
 	}
 	req.Host = p.Host
 	req.Header.Set("User-Agent", "mepc-run")
+	for name, value := range p.Headers {
+		req.Header.Set(name, value)
+	}
 	req.Close = true
-	t := w.Transport()
+	t := w.NewTransport()
 	t.DisableKeepAlives = true
 	defer t.CloseIdleConnections()
 	resp, err := t.RoundTrip(req)
@@ -64,14 +70,16 @@ func (p *httpProbe) probe(ctx context.Context, w *engine.World, address string) 
 	if err != nil {
 		return result, err
 	}
-	healthy := resp.StatusCode >= 200 && resp.StatusCode < 400
+	healthy := resp.StatusCode/100 == 2
 	if p.Status != 0 {
 		healthy = resp.StatusCode == p.Status
 	}
-	answer := fmt.Sprintf("%d %q", resp.StatusCode, clip(string(body)))
+	answer := fmt.Sprintf("%d %q", resp.StatusCode, line(string(body)))
 	switch {
 	case !healthy && p.Status != 0:
 		return result, fmt.Errorf("%s, not %d", answer, p.Status)
+	case !healthy && resp.StatusCode/100 == 3:
+		return result, fmt.Errorf("%d, a redirect to %s, which says nothing of health", resp.StatusCode, line(resp.Header.Get("Location")))
 	case !healthy:
 		return result, errors.New(answer)
 	case !strings.Contains(string(body), p.Contains):
@@ -80,7 +88,7 @@ func (p *httpProbe) probe(ctx context.Context, w *engine.World, address string) 
 	return fmt.Sprintf("%s: %d", result, resp.StatusCode), nil
 }
 
-func tcpProbe(ctx context.Context, w *engine.World, address string) (string, error) {
+func tcpProbe(ctx context.Context, w *servers.Clients, address string) (string, error) {
 	result := "connect to " + address
 	c, err := w.Dial(ctx, "tcp", address)
 	if err != nil {
@@ -94,18 +102,8 @@ func probeWords(ctx context.Context, err error, timeout time.Duration) string {
 	if ctx.Err() != nil {
 		return fmt.Sprintf("no answer within %s", timeout)
 	}
-	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
-		err = next
-	}
-	return err.Error()
+	return failure.Innermost(err).Error()
 }
 
-// clip shortens what a server said to what fits in a line.
-func clip(s string) string {
-	const most = 160
-	s = strings.TrimSpace(s)
-	if len(s) > most {
-		return s[:most] + "..."
-	}
-	return s
-}
+// line is what a server said, shortened to what fits in a line.
+func line(s string) string { return say.Clip(strings.TrimSpace(s), 160) }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
@@ -123,16 +126,61 @@ func (e *Engine) pruneImages(ctx context.Context, a *pruneImagesArgs) (*Pruned, 
 	f := labelFilter(a.Labels)
 	f.Add("dangling", fmt.Sprint(!a.Names))
 	return e.pruned(ctx, f, func(ctx context.Context, c *client.Client, f filters.Args) (Pruned, error) {
+		before, err := c.ImageList(ctx, image.ListOptions{All: true})
+		if err != nil {
+			return Pruned{}, err
+		}
 		got, err := c.ImagesPrune(ctx, f)
 		out := Pruned{Bytes: runtime.Size(got.SpaceReclaimed)}
 		for _, d := range got.ImagesDeleted {
-			if d.Untagged != "" {
-				out.Removed = append(out.Removed, d.Untagged)
-			}
-			if d.Deleted != "" {
-				out.Removed = append(out.Removed, d.Deleted)
-			}
+			out.add(d)
+		}
+		if err == nil && len(out.Removed) > 0 {
+			err = out.steps(ctx, c, before)
 		}
 		return out, err
 	})
+}
+
+// add notes what an engine removed; one with the containerd image store says it twice.
+func (p *Pruned) add(d image.DeleteResponse) {
+	for _, gone := range []string{d.Untagged, d.Deleted} {
+		if gone != "" && !slices.Contains(p.Removed, gone) {
+			p.Removed = append(p.Removed, gone)
+		}
+	}
+}
+
+// steps removes the steps of a build that led to what was removed, which do not have
+// its labels: an engine with the containerd image store leaves them. One that is
+// another image's too stays.
+func (p *Pruned) steps(ctx context.Context, c *client.Client, before []image.Summary) error {
+	var steps []string
+	for _, i := range before {
+		if slices.Contains(p.Removed, i.ID) && i.ParentID != "" && !slices.Contains(p.Removed, i.ParentID) {
+			steps = append(steps, i.ParentID)
+		}
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	left, err := c.ImageList(ctx, image.ListOptions{All: true})
+	if err != nil {
+		return err
+	}
+	for _, i := range left {
+		named := slices.ContainsFunc(i.RepoTags, func(tag string) bool { return tag != "<none>:<none>" })
+		parent := slices.ContainsFunc(left, func(of image.Summary) bool { return of.ParentID == i.ID })
+		if named || parent || !slices.Contains(steps, i.ID) {
+			continue
+		}
+		list, err := c.ImageRemove(ctx, i.ID, image.RemoveOptions{PruneChildren: true})
+		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a container is made of it, say
+			return err
+		}
+		for _, d := range list {
+			p.add(d)
+		}
+	}
+	return nil
 }

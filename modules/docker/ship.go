@@ -8,14 +8,12 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
@@ -28,7 +26,7 @@ func shipFunc() runtime.Func {
 		Name: "ship", Class: runtime.Write,
 		Doc: "Brings an image to other engines, and sends each only the layers that it lacks. The source pushes or saves it once, for all of them. " +
 			"It is loaded under a temporary name, looked at, tried by creating a container, and only then gets its name; " +
-			"where the partial image is not taken, all of it is sent. An engine that has the image is left alone. " +
+			"where the partial image is not taken, all of it is sent. Of an index it is the engine's platform that is sent, with what is attested of it. An engine that has the image is left alone. " +
 			"When an engine fails the others get the image all the same, and the error says who has it.",
 		From:    "POST /images/{name}/push to this process, or GET /images/get, into POST /images/load, then GET /images/{name}/json, POST /containers/create and POST /images/{name}/tag",
 		Returns: "what was sent",
@@ -77,7 +75,7 @@ func (a *shipArgs) Validate() error {
 // Op bounds the call by its own option.
 func (a *shipArgs) Op(op *effect.Op) { op.Timeout = a.Timeout }
 
-// Shipped is what came of a shipment.
+// Shipped is the result of a shipment.
 type Shipped struct {
 	ID      string       `lua:"id" doc:"the image's ID at the source"`
 	Bytes   runtime.Size `lua:"bytes" doc:"what was sent, to all engines together"`
@@ -152,16 +150,16 @@ func (e *Engine) ship(ctx context.Context, a *shipArgs) (*Shipped, error) {
 	s.move(ctx, s.waiting())
 	s.each(ctx, s.loaded(), s.stays)
 	s.each(ctx, s.loaded(), s.finish)
+	s.from.forsaken(ctx, s.src, s.name)
 	return s.result(ctx)
 }
 
 // each calls do for the targets, several at a time, and notes each one's error.
 func (s *shipment) each(ctx context.Context, targets []*target, do func(context.Context, *target) error) {
-	var g errgroup.Group
-	g.SetLimit(s.from.world.AtOnce(s.a.Concurrency))
+	g, _ := failure.NewGroup(ctx, s.from.world.AtOnce(s.a.Concurrency))
 	for _, t := range targets {
 		g.Go(func() error {
-			t.err = do(ctx, t)
+			t.err = failure.Protect(func() error { return do(ctx, t) })
 			return nil
 		})
 	}
@@ -226,16 +224,15 @@ func (s *shipment) send(ctx context.Context, group []*target) {
 		}
 		defer body.Close()
 		s.sent.expect(s.src.Size)
-		var loading sync.WaitGroup
+		loading, _ := failure.NewGroup(ctx, -1)
 		for _, l := range lanes {
-			loading.Go(func() { s.load(l) })
+			loading.Go(func() error { s.load(l); return nil })
 		}
-		err = s.split(body, parts)
+		err = failure.Protect(func() error { return s.split(body, parts) })
 		for i, l := range lanes {
 			l.end(err, parts[i].Err)
 		}
-		loading.Wait()
-		return err
+		return errors.Join(err, loading.Wait())
 	})
 	for i, l := range lanes {
 		l.to.bytes += l.queue.Bytes()
@@ -264,7 +261,7 @@ func (s *shipment) load(l *lane) {
 	defer l.queue.Close()
 	t := l.to
 	found := cmp.Or(s.name, s.src.ID)
-	err := t.change(l.ctx, func(ctx context.Context, c *client.Client) error {
+	load := func(ctx context.Context, c *client.Client) error {
 		resp, err := c.ImageLoad(ctx, l.queue)
 		if err != nil {
 			return err
@@ -275,9 +272,12 @@ func (s *shipment) load(l *lane) {
 			found = refs[0]
 		}
 		return err
-	}, func(ctx context.Context) (bool, string, error) {
-		now, err := t.inspectImage(ctx, found)
-		return err == nil && sameImage(s.src, now), "the image is not there", nil
+	}
+	err := failure.Protect(func() error {
+		return t.change(l.ctx, load, func(ctx context.Context) (bool, string, error) {
+			now, err := t.inspectImage(ctx, found)
+			return err == nil && sameImage(s.src, now), "the image is not there", nil
+		})
 	})
 	var failed *errStreamFailed
 	switch {
@@ -311,6 +311,9 @@ func (s *shipment) result(ctx context.Context) (*Shipped, error) {
 			states = append(states, t.String()+" has it now")
 		}
 		unchanged = unchanged && t.same
+		if t.whole == "" && t.have > 0 && t.layers >= len(s.src.RootFS.Layers) {
+			t.whole = "the source keeps layers compressed, and what it saves does not tell which the others have"
+		}
 		if t.whole != "" {
 			wholes[t.whole] = true
 		}

@@ -7,12 +7,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/docker/docker/client"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/mepc/mepc-run/internal/registry"
+	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/ship"
 )
 
@@ -36,8 +34,8 @@ func (s *shipment) pushable(ctx context.Context, group []*target) bool {
 		return false
 	}
 	// The manifest of an engine with a store of its own tells no sizes of what it does
-	// not send; an index has more than one manifest.
-	layout := s.src.Descriptor != nil && s.src.Descriptor.MediaType != ocispec.MediaTypeImageIndex
+	// not send.
+	layout := s.src.Descriptor != nil
 	if slices.ContainsFunc(group, func(t *target) bool { return t.whole != "" || t.layout && !layout }) {
 		return false
 	}
@@ -45,8 +43,8 @@ func (s *shipment) pushable(ctx context.Context, group []*target) bool {
 		return true
 	}
 	least := slices.MinFunc(group, func(a, b *target) int { return a.have - b.have }).have
-	if least == 0 {
-		return false
+	if least == 0 || s.src.Descriptor != nil { // what the containerd image store keeps is compressed
+		return least > 0
 	}
 	sizes, err := s.layerSizes(ctx)
 	return err == nil && pushShare*total(sizes[least:]) <= total(sizes)
@@ -89,11 +87,11 @@ func (s *shipment) pushed(ctx context.Context, group []*target) bool {
 	sizes, err := s.layerSizes(ctx)
 	if err == nil {
 		err = s.from.gather(ctx, s.src, s.name, s.sent, func(g *gathering) error {
-			manifest, config, err := s.collect(ctx, g, group)
-			if err == nil {
-				s.hand(ctx, g, group, manifest, config, sizes)
+			p, err := s.collect(ctx, g, group)
+			if err != nil {
+				return err
 			}
-			return err
+			return s.hand(ctx, g, group, p, sizes)
 		})
 	}
 	s.unpushed = err
@@ -101,68 +99,89 @@ func (s *shipment) pushed(ctx context.Context, group []*target) bool {
 }
 
 // hand sends the group what was gathered, each target what it lacks.
-func (s *shipment) hand(ctx context.Context, g *gathering, group []*target, manifest *registry.Manifest, config []byte, sizes []int64) {
-	var sending sync.WaitGroup
+func (s *shipment) hand(ctx context.Context, g *gathering, group []*target, p *ship.Pushed, sizes []int64) error {
+	var config bytes.Buffer
+	if err := g.Copy(&config, p.Config.Digest); err != nil {
+		return err
+	}
+	sending, _ := failure.NewGroup(ctx, -1)
 	var bytes int64
 	for _, t := range group {
-		layers := make([]*ship.File, len(manifest.Layers))
-		blobs := map[string]*ship.File{manifest.Config.Digest: ship.InMemory(config)}
-		for i, d := range manifest.Layers {
-			if size, kept := g.Size(d.Digest); kept && slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) {
-				layers[i] = &ship.File{Size: size, WriteTo: func(w io.Writer) error { return g.Copy(w, d.Digest) }}
-				blobs[d.Digest] = layers[i]
+		layers, kept := make([]*ship.File, len(p.Layers)), map[string]*ship.File{}
+		for i, d := range p.Layers {
+			if f := g.file(d.Digest); f != nil && slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) {
+				layers[i], kept[d.Digest] = f, f
 				t.layers++
-				bytes += size
+				bytes += f.Size
 			} else {
 				t.left += sizes[i]
 			}
 		}
 		l := newLane(ctx, t, s.a.Patience)
-		join := func(w io.Writer) error { return ship.Join(w, s.name, config, layers) }
+		join := func(w io.Writer) error { return ship.Join(w, s.name, config.Bytes(), layers) }
 		if t.layout {
-			join = func(w io.Writer) error { return ship.JoinLayout(w, s.name, manifest.Raw, manifest.MediaType, blobs) }
+			for _, d := range beside(p) {
+				kept[d] = g.file(d)
+			}
+			join = func(w io.Writer) error { return ship.JoinLayout(w, s.name, p, kept) }
 		}
-		sending.Go(func() { l.end(nil, join(io.MultiWriter(l.in, s.sent))) })
-		sending.Go(func() {
+		sending.Go(func() error {
+			l.end(nil, failure.Protect(func() error { return join(io.MultiWriter(l.in, s.sent)) }))
+			return nil
+		})
+		sending.Go(func() error {
 			s.load(l)
 			t.bytes += l.queue.Bytes()
+			return nil
 		})
 	}
 	s.sent.expect(bytes)
-	sending.Wait()
+	return sending.Wait()
+}
+
+// beside are the blobs of an image that are not its layers, all of them small.
+func beside(p *ship.Pushed) []string {
+	digests := []string{p.Config.Digest}
+	for _, m := range p.Attested {
+		digests = append(digests, m.Config.Digest)
+		for _, d := range m.Layers {
+			digests = append(digests, d.Digest)
+		}
+	}
+	return digests
 }
 
 // lacks are the layers that a target has not.
 func (s *shipment) lacks(t *target) []string { return s.src.RootFS.Layers[t.have:] }
 
 // collect has the image pushed until the registry has all that the group lacks, and
-// returns what the image consists of, and its configuration.
-func (s *shipment) collect(ctx context.Context, g *gathering, group []*target) (*registry.Manifest, []byte, error) {
+// returns what the image consists of.
+func (s *shipment) collect(ctx context.Context, g *gathering, group []*target) (*ship.Pushed, error) {
 	room, wanted := int64(pushRoom), []string{s.src.ID}
 	for range pushes {
 		g.Want(room, wanted...)
-		m, err := g.push(ctx)
+		p, err := g.push(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if wanted = s.missing(g, m, group); len(wanted) == 0 {
-			var config bytes.Buffer
-			err := g.Copy(&config, m.Config.Digest)
-			return m, config.Bytes(), err
+		if wanted = s.missing(g, p, group); len(wanted) == 0 {
+			return p, nil
 		}
 		room = s.src.Size + pushRoom
 	}
-	return nil, nil, fmt.Errorf("it did not push %s", strings.Join(wanted, ", "))
+	return nil, fmt.Errorf("it did not push %s", strings.Join(wanted, ", "))
 }
 
 // missing are the blobs that someone lacks and the registry has not.
-func (s *shipment) missing(g *gathering, m *registry.Manifest, group []*target) (digests []string) {
-	if _, ok := g.Size(m.Config.Digest); !ok {
-		digests = append(digests, m.Config.Digest)
+func (s *shipment) missing(g *gathering, p *ship.Pushed, group []*target) (digests []string) {
+	for _, d := range beside(p) {
+		if g.file(d) == nil {
+			digests = append(digests, d)
+		}
 	}
-	for i, d := range m.Layers {
+	for i, d := range p.Layers {
 		lacking := func(t *target) bool { return slices.Contains(s.lacks(t), s.src.RootFS.Layers[i]) }
-		if _, ok := g.Size(d.Digest); !ok && slices.ContainsFunc(group, lacking) {
+		if g.file(d.Digest) == nil && slices.ContainsFunc(group, lacking) {
 			digests = append(digests, d.Digest)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 	units "github.com/docker/go-units"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/ship"
@@ -84,7 +83,7 @@ func (l *lane) end(source, own error) {
 // look finds out what the target has, and whether the image can run there.
 func (s *shipment) look(ctx context.Context, t *target) (err error) {
 	late := failure.New(failure.Timeout, "no answer within %s", s.a.Patience).WithHint("does the engine hang? patience= gives it longer")
-	ctx, cancel := context.WithTimeoutCause(ctx, s.a.Patience, late)
+	ctx, cancel := t.world.Clock().WithTimeout(ctx, s.a.Patience, late)
 	defer cancel()
 	defer func() {
 		if err != nil && errors.Is(context.Cause(ctx), late) {
@@ -149,8 +148,7 @@ func (e *Engine) depth(ctx context.Context, layers []string) (int, error) {
 		return 0, err
 	}
 	var most atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(e.world.AtOnce(8))
+	g, ctx := failure.NewGroup(ctx, e.world.AtOnce(8))
 	for _, i := range list {
 		g.Go(func() error {
 			raw, err := e.inspectImage(ctx, i.ID)
@@ -252,7 +250,7 @@ func (s *shipment) tried(ctx context.Context, t *target) error {
 		return failure.New(failure.Refused, "the image has %d layers there, and %d here", len(now.RootFS.Layers), len(s.src.RootFS.Layers))
 	}
 	if t.layout && t.whole == "" {
-		is, err := t.complete(ctx, t.ref)
+		is, err := t.complete(ctx, now)
 		if err == nil && !is {
 			err = failure.New(failure.Refused, "the image lacks layers there")
 		}

@@ -27,8 +27,10 @@ func layered(t *testing.T, b *bench) {
 	t.Helper()
 	b.params["dir"] = t.TempDir()
 	dir := b.params["dir"].(string)
+	big := make([]byte, 2_000_000)                // as large when it is compressed
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(big) // never fails
 	for _, v := range []string{"1", "2"} {
-		writeIn(t, dir, "big", strings.Repeat("a layer that stays, ", 100_000))
+		writeIn(t, dir, "big", string(big))
 		writeIn(t, dir, "small", "version "+v)
 		writeIn(t, dir, "Dockerfile", "FROM scratch\nCOPY big /\nCOPY small /\nCMD [\"/app\"]\n")
 		b.params["v"] = v
@@ -89,6 +91,32 @@ func TestOnlyTheLayersThatAnEngineLacksAreShipped(t *testing.T) {
 		t.Error(got)
 	}
 	unlayered(b)
+}
+
+// A push that was cut off leaves the name it pushed by. The next shipment removes it,
+// also when it pushes nothing itself; a name that is still listened at is in use.
+func TestANameThatAPushLeftIsRemoved(t *testing.T) {
+	b := labBench(t)
+	target(t, b)
+	layered(t, b)
+	defer unlayered(b)
+	used, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
+	b.params["used"] = used.Addr().String()
+	got := b.run(`
+		local name = "/mepc-run/shipping:" .. docker.image("mepc/shipped:1").id:gsub("sha256:", "")
+		docker.tag("mepc/shipped:1", "127.109.101.112:5000" .. name)
+		docker.tag("mepc/shipped:1", P.used .. name)
+		docker.ship{image = "mepc/shipped:1", to = docker.connect(P.to), via = "save"}
+		local tags = docker.image("mepc/shipped:1").tags
+		docker.remove_image(P.used .. name)
+		return {left = #tags, used = tags[1] == P.used .. name or tags[2] == P.used .. name}`)
+	if diff := cmp.Diff(map[string]any{"left": 2.0, "used": true}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
 
 // through is the address of an engine behind a proxy, which does not pass on what

@@ -102,6 +102,7 @@ func TestTheScanSeesWhichImagesATarHas(t *testing.T) {
 		"a whole one":    {whole, "sha256:abc sha256:def", nil},
 		"half":           {whole[:2000], "", io.ErrUnexpectedEOF},
 		"no manifest":    {archive(t, "a", "b"), "", errNoManifest},
+		"an OCI layout":  {archive(t, "oci-layout", "{}", "index.json", "{}"), "", errLayout},
 		"nothing":        {nil, "", errNoManifest},
 		"zeros":          {make([]byte, 1024), "", errNoManifest},
 		"text":           {[]byte("<html>"), "", errNoTar},

@@ -17,7 +17,12 @@ import (
 	"github.com/mepc/mepc-run/runtime"
 )
 
+// swarmFuncs is the door to the files swarm*.go: nothing else of them is used outside.
 func swarmFuncs() []runtime.Func {
+	return slices.Concat(nodeFuncs(), serviceFuncs(), secretFuncs())
+}
+
+func nodeFuncs() []runtime.Func {
 	return []runtime.Func{
 		{
 			Name: "swarm", Class: runtime.Read,

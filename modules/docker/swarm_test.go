@@ -5,16 +5,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lab"
+	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
+	"github.com/mepc/mepc-run/internal/state"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // ownSwarm returns a bench on an engine of the test's own, which may become a
 // swarm's.
 func ownSwarm(t *testing.T) *bench {
 	t.Helper()
+	t.Parallel()
 	l := lab.New(t, lab.Options{})
 	if err := lab.SampleImages(t.Context(), l.Engine, "1.0", "1.1"); err != nil {
 		t.Fatal(err)
@@ -98,16 +101,16 @@ func TestAServiceFromItsCreationToItsEnd(t *testing.T) {
 
 // The simulated engine says the same, in no time.
 func TestASimulatedServiceIsLikeARealOne(t *testing.T) {
-	fixture := &sim.Behaviour{Missing: []string{"/nope"}}
-	state, err := sim.New(sim.Options{State: &sim.State{Format: sim.Format, Engines: []sim.EngineState{{
-		Images: []sim.Image{{Ref: "mepc/app:1.0", Behaviour: fixture}, {Ref: "mepc/app:1.1", Behaviour: fixture}},
+	fixture := &state.Behaviour{Missing: []string{"/nope"}}
+	st, err := sim.New(sim.Options{State: &state.State{Format: state.Format, Engines: []state.Engine{{
+		Images: []state.Image{{Ref: "mepc/app:1.0", Behaviour: fixture}, {Ref: "mepc/app:1.1", Behaviour: fixture}},
 	}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer state.Close()
+	defer st.Close()
 	b := benchAt(t, "")
-	b.world = engine.Rehearsal(engine.Options{}, state, engine.Stage{})
+	b.world = rehearsal.Clients(servers.Options{}, st, rehearsal.Policy{})
 	defer b.world.Close()
 	b.fail(failure.Unavailable, `docker.service_create{name = "app", image = "mepc/app:1.0"}`, "not a swarm manager")
 	if diff := cmp.Diff(lifeOfAService, b.run(serviceLife)); diff != "" {

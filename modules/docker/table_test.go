@@ -4,9 +4,9 @@ import (
 	"context"
 	"testing"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/modules/docker"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestEveryFunctionIsDocumented(t *testing.T) {
@@ -78,7 +78,7 @@ func TestTheEngineSaysWhatItIs(t *testing.T) {
 func TestASecretInTheEnvironmentIsNotShown(t *testing.T) {
 	l := labBench(t)
 	l.name("app")
-	w := engine.Live(l.opts)
+	w := servers.Live(l.opts)
 	defer w.Close()
 	secret := runtime.Module{Name: "vault", Doc: "x", Self: runtime.None{}, Funcs: []runtime.Func{{
 		Name: "get", Doc: "x", From: "x", Returns: "x", Example: "x",

@@ -34,7 +34,7 @@ func volumeFuncs() []runtime.Func {
 		},
 		{
 			Name: "volume_create", Class: runtime.Write,
-			Doc: "Creates a volume. One that is there already with the same driver is left as it is, its labels too. " +
+			Doc: "Creates a volume. An existing one with the same driver is left unchanged, its labels too. " +
 				"A volume that is a directory or a device of the machine (options device and o=bind) needs what the mount of it needs.",
 			From: "POST /volumes/create", Returns: "the volume",
 			Raises:  writes(failure.Invalid, failure.Conflict, failure.Denied),
@@ -83,13 +83,7 @@ func checkVolume(option, name string) error {
 
 func (e *Engine) volume(ctx context.Context, a *volumeArgs) (*Volume, error) {
 	raw, err := e.getVolume(ctx, a.Volume)
-	if isKind(err, failure.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return newVolume(raw), nil
+	return orNil(raw, err, newVolume)
 }
 
 func (e *Engine) getVolume(ctx context.Context, name string) (raw volume.Volume, err error) {

@@ -14,18 +14,18 @@ import (
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// New returns the module. Its connections are made by the *engine.World of a run.
+// New returns the module. Its connections are made by the *servers.Clients of a run.
 func New() runtime.Module {
 	f := func(name string, class runtime.Class, doc, example string, call runtime.Caller) runtime.Func {
 		return runtime.Func{
 			Name: name, Class: class, Doc: doc, Example: example, Call: call,
 			From:    strings.ToUpper(name),
-			Returns: "the response, whatever its status: a 404 or a 503 is no error",
+			Returns: "the response, whatever its status: a 404 or a 503 is not an error",
 			Raises:  kinds,
 		}
 	}
@@ -36,7 +36,7 @@ func New() runtime.Module {
 		Name: "http",
 		Doc: "Sends HTTP requests. Answers are returned whatever their status; an error is raised when there is none. " +
 			"The Host header is free to set, which is how a router is asked for one frontend.",
-		Self: runtime.PerRun(func(w *engine.World) *module { return &module{w} }),
+		Self: runtime.PerRun(func(w *servers.Clients) *module { return &module{w} }),
 		Funcs: []runtime.Func{
 			f("get", runtime.Read, "Gets a page.",
 				`local status = http.get("http://127.0.0.1:8080/health", {headers={Host="appserver"}, fresh=true}).status`,
@@ -58,7 +58,7 @@ var kinds = []runtime.Kind{
 	failure.Invalid, failure.Denied, failure.Unavailable, failure.Auth, failure.Timeout, failure.Refused, failure.Limit, failure.Unknown,
 }
 
-type module struct{ world *engine.World }
+type module struct{ world *servers.Clients }
 
 // options are what every request takes.
 type options struct {
@@ -69,6 +69,7 @@ type options struct {
 	MaxBody  runtime.Size      `lua:"max_body" default:"1MB" min:"0" doc:"how large the answer's body may be, unpacked"`
 	Insecure bool              `lua:"insecure" default:"false" doc:"take any certificate"`
 	CA       string            `lua:"ca" doc:"a file with the certificates (PEM) to trust in place of the system's"`
+	Server   string            `lua:"server_name" doc:"the name that the server's certificate is for, where it is not that of the URL"`
 	Cert     string            `lua:"cert" doc:"a file with our own certificate (PEM), for servers that want one"`
 	Key      string            `lua:"key" doc:"a file with its key (PEM)"`
 	Basic    *basic            `lua:"basic" doc:"log in with a user and a password"`

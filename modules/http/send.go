@@ -6,30 +6,26 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // response is what a recipe gets.
 type response struct {
-	Status   int               `lua:"status" doc:"such as 200"`
-	OK       bool              `lua:"ok" doc:"whether the status is 200 to 299"`
-	Headers  map[string]string `lua:"headers" doc:"by lower-case name; one that came several times is joined by commas"`
-	Body     string            `lua:"body" doc:"the body, byte for byte"`
+	Status   int               `lua:"status" alias:"code|status_code|statuscode|http_code" doc:"such as 200"`
+	OK       bool              `lua:"ok" alias:"success" doc:"whether the status is 200 to 299"`
+	Headers  map[string]string `lua:"headers" alias:"header" doc:"by lower-case name; one that came several times is joined by commas"`
+	Body     string            `lua:"body" alias:"text|content|data|response" doc:"the body, byte for byte"`
 	JSON     runtime.Value     `lua:"json" doc:"the body's value, when its type is JSON and it can be read as such; else nil"`
-	Duration time.Duration     `lua:"duration" doc:"from the request to the last byte, in seconds"`
+	Duration time.Duration     `lua:"duration" alias:"took|time|elapsed" doc:"from the request to the last byte, in seconds"`
 }
 
 // send sends one request and reads the answer.
@@ -38,9 +34,7 @@ func (m *module) send(ctx context.Context, method, address string, o *options, c
 	if err != nil {
 		return nil, err
 	}
-	var asked atomic.Bool
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { asked.Store(true) }})
-	req, err := http.NewRequestWithContext(traced, method, address, body)
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "the request cannot be made: malformed URL")
 	}
@@ -59,16 +53,15 @@ func (m *module) send(ctx context.Context, method, address string, o *options, c
 
 	clk := m.world.Clock()
 	begin := clk.Now()
-	cli := &http.Client{Transport: transport, CheckRedirect: redirects(o.Follow)}
-	res, err := cli.Do(req)
+	res, err := servers.Send(&http.Client{Transport: transport, CheckRedirect: redirects(o.Follow)}, req)
 	if err != nil {
-		return nil, explain(ctx, err, call{method: method, host: req.URL.Host, asked: asked.Load()})
+		return nil, err
 	}
 	defer res.Body.Close()
 	out := &response{Status: res.StatusCode, OK: res.StatusCode/100 == 2, Headers: flat(res.Header)}
 	text, err := io.ReadAll(io.LimitReader(res.Body, int64(o.MaxBody)+1))
 	if err != nil {
-		return nil, explain(ctx, err, call{method: method, host: req.URL.Host, asked: true, status: res.Status})
+		return nil, err
 	}
 	if int64(len(text)) > int64(o.MaxBody) {
 		return nil, failure.New(failure.Limit, "the answer (%s) is larger than %d bytes", res.Status, o.MaxBody).
@@ -121,7 +114,7 @@ func redirects(follow bool) func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}
 		if len(via) >= 10 {
-			return errRedirects
+			return failure.New(failure.Refused, "%s redirected more than ten times", via[0].URL.Host).WithHint("follow=false returns the first answer")
 		}
 		if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
 			kept := http.Header{}
@@ -136,16 +129,14 @@ func redirects(follow bool) func(*http.Request, []*http.Request) error {
 	}
 }
 
-var errRedirects = errors.New("more than ten redirects")
-
 // transport returns what carries a request with o, and what to do afterwards.
 func (m *module) transport(o *options) (http.RoundTripper, func(), error) {
-	if !o.Fresh && !o.Insecure && o.CA == "" && o.Cert == "" {
-		return m.world.Shared(), func() {}, nil
+	if !o.Fresh && !o.Insecure && o.CA == "" && o.Cert == "" && o.Server == "" {
+		return m.world.Transport(), func() {}, nil
 	}
-	t := m.world.Transport()
+	t := m.world.NewTransport()
 	t.DisableKeepAlives = true
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure}
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Insecure, ServerName: o.Server}
 	if o.CA != "" {
 		pem, err := m.world.ReadFile(o.CA)
 		if err != nil {
@@ -203,87 +194,4 @@ func decode(contentType string, body []byte) runtime.Value {
 		return nil
 	}
 	return v
-}
-
-// call is what is known of a request that failed.
-type call struct {
-	method, host string
-	asked        bool   // the server has got the head of the request
-	status       string // it has begun to answer
-}
-
-func (c call) mutates() bool {
-	return c.method != http.MethodGet && c.method != http.MethodHead && c.method != http.MethodOptions
-}
-
-// explain turns an error of net/http into a failure. The URL is in none: it may
-// be a secret.
-func explain(ctx context.Context, err error, c call) error {
-	why := reason(err)
-	switch known := failure.As(err); {
-	case known != nil && known.Kind == failure.NotModelled: // by a rehearsal's world
-		return known
-	case errors.Is(err, errRedirects):
-		return failure.New(failure.Refused, "%s redirected more than ten times", c.host).WithHint("follow=false returns the first answer")
-	case c.asked && c.mutates():
-		if ctx.Err() != nil {
-			why = context.Cause(ctx).Error()
-		}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return context.Cause(ctx)
-		}
-		return failure.New(failure.Unknown, "%s; %s was sent to %s and may have been done", c.progress(why), c.method, c.host)
-	case ctx.Err() != nil && c.mutates():
-		return away("no connection to %s: %s", c.host, context.Cause(ctx).Error()).WithHint("nothing was sent")
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case strings.Contains(why, "tls: certificate required"), strings.Contains(why, "tls: bad certificate"):
-		return failure.New(failure.Auth, "TLS with %s: %s", c.host, why).
-			WithHint("the server wants a certificate of ours, and one that it knows: cert and key name the files")
-	case isTLS(err):
-		return failure.New(failure.Auth, "TLS with %s: %s", c.host, why).
-			WithHint("ca names a file of certificates to trust; insecure=true takes any")
-	case strings.Contains(why, "server gave HTTP response to HTTPS client"):
-		return failure.New(failure.Refused, "%s does not speak TLS", c.host).WithHint("write http://")
-	case strings.Contains(why, "malformed HTTP"), strings.Contains(why, "unsupported protocol scheme"),
-		strings.Contains(why, "server response headers exceeded"), strings.Contains(why, "Location"):
-		return failure.New(failure.Refused, "%s gave an answer that cannot be read: %s", c.host, why)
-	}
-	return away("%s: %s", c.host, c.progress(why))
-}
-
-func (c call) progress(why string) string {
-	if c.status != "" {
-		return fmt.Sprintf("the answer (%s) broke off: %s", c.status, why)
-	}
-	return why
-}
-
-func away(format string, args ...any) *failure.Error {
-	e := failure.New(failure.Unavailable, format, args...)
-	e.Retryable = true
-	return e
-}
-
-func isTLS(err error) bool {
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var verify *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	return errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid) ||
-		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &record)
-}
-
-// reason says what happened without naming the URL.
-func reason(err error) string {
-	var at *url.Error
-	if errors.As(err, &at) {
-		err = at.Err
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the server closed the connection"
-	}
-	return err.Error()
 }

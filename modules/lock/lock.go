@@ -4,8 +4,6 @@ package lock
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -16,11 +14,12 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	lua "github.com/yuin/gopher-lua"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lock"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Options says who runs recipes here.
@@ -48,10 +47,10 @@ func New(opts Options) runtime.Module {
 		Doc: "One run at a time deploys an app: lock(app) waits for the app's lock, takes it, and gives it back when the run is over, however it ends. " +
 			"It is renewed meanwhile; a run that could not renew it for 10 seconds makes no effect any more. " +
 			"The lock of a run that died ends by itself after 15 seconds, or at once where its process is known to be gone.",
-		Self: runtime.PerRun(func(w *engine.World) *Locks { return &Locks{world: w, opts: opts, held: map[string]*Held{}} }),
+		Self: runtime.PerRun(func(w *servers.Clients) *Locks { return &Locks{world: w, opts: opts, held: map[string]*Held{}} }),
 		Funcs: []runtime.Func{{
 			Name: "", Class: runtime.Read, Timeout: day,
-			Doc: "Takes the lock of an app. It is no effect: it changes nothing of what is deployed. " +
+			Doc: "Takes the lock of an app. It is not an effect: it changes nothing that is deployed. " +
 				"Somebody who has it and lives is waited for as long as --lock-wait says, and then named in a conflict. " +
 				"Asking again for a lock that the run has gives the same one.",
 			From:    "WATCH, GET, TIME, MULTI, SET, EXEC",
@@ -72,7 +71,7 @@ const day = 24 * time.Hour
 
 // Locks are a run's.
 type Locks struct {
-	world *engine.World
+	world *servers.Clients
 	opts  Options
 	held  map[string]*Held
 }
@@ -95,6 +94,8 @@ type Held struct {
 type connection interface {
 	Client() goredis.UniversalClient
 	Endpoint() string
+	Clock() clock.Clock
+	Explain(err error) error
 }
 
 func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
@@ -114,7 +115,7 @@ func (l *Locks) take(c *runtime.Call, a *takeArgs) (*Held, error) {
 		Holder: lock.Holder{Owner: c.Run().ID(), Who: l.opts.Who, Host: l.opts.Host},
 	}
 	if q.Holder.Owner == "" {
-		q.Holder.Owner = draw()
+		q.Holder.Owner = "run-" + l.world.Draw()
 	}
 	var k *lock.Keeper
 	args := []effect.Arg{{Name: "in", Value: place.String()}}
@@ -171,7 +172,7 @@ func (l *Locks) place(v lua.LValue) (lock.Place, string, error) {
 	}
 	if ud, ok := v.(*lua.LUserData); ok {
 		if conn, ok := ud.Value.(connection); ok {
-			return lock.InRedis(conn.Client(), conn.Endpoint()), conn.Endpoint(), nil
+			return lock.InRedis(conn.Client(), conn.Endpoint(), conn.Clock(), conn.Explain), conn.Endpoint(), nil
 		}
 	}
 	return nil, "", failure.New(failure.Invalid, "redis: a connection expected, got %s", v.Type()).
@@ -181,9 +182,9 @@ func (l *Locks) place(v lua.LValue) (lock.Place, string, error) {
 // fence returns the highest token that a container of app has, which outlives a
 // Redis that lost what it knew. An engine that does not answer tells none.
 func (l *Locks) fence(ctx context.Context, app string) int64 {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := l.world.Clock().WithTimeout(ctx, 2*time.Second, nil)
 	defer cancel()
-	cli, _, err := l.world.Docker(ctx, engine.DockerEndpoint{})
+	cli, _, err := l.world.Docker(ctx, servers.DockerEndpoint{})
 	if err != nil {
 		return 0
 	}
@@ -202,16 +203,10 @@ func (l *Locks) fence(ctx context.Context, app string) int64 {
 	return highest
 }
 
-func draw() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "run-" + hex.EncodeToString(b[:])
-}
-
 // nowhere is the place of a lock in a file, rehearsed: nobody else is there.
 type nowhere struct{}
 
-func (nowhere) Take(_ context.Context, _ string, h lock.Holder, _ string, floor int64) (*lock.Holder, error) {
+func (nowhere) Take(_ context.Context, _ string, h lock.Holder, _ *lock.Holder, floor int64) (*lock.Holder, error) {
 	h.Token = floor + 1
 	return &h, nil
 }

@@ -48,8 +48,19 @@ fail(p.image)`)
 		t.Fatal(err)
 	}
 	var got []string
-	for _, tr := range triggers {
-		got = append(got, tr.Where+" "+tr.String())
+	for i, tr := range triggers { // as a server is told of them
+		data, err := json.Marshal(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		triggers[i] = &on.Trigger{}
+		if err := json.Unmarshal(data, triggers[i]); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(tr, triggers[i]); d != "" {
+			t.Error(d)
+		}
+		got = append(got, triggers[i].Where+" "+triggers[i].String())
 	}
 	want := []string{
 		"r.lua:2 webhook signed with the secret hub", "r.lua:3 webhook", "r.lua:4 image mepc/app:*", "r.lua:5 archive incoming/*.tar",

@@ -2,7 +2,9 @@ package on
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +34,9 @@ func (g *Given) given() *Given { return g }
 
 // Webhook is a request to the server.
 type Webhook struct {
-	Secret string `lua:"secret" doc:"the name of the secret that signs requests (X-Hub-Signature-256), as --secret declares it; without one a request needs the server's token"`
+	Secret  string                   `lua:"secret" doc:"the name of the secret that signs requests (X-Hub-Signature-256), as --secret declares it; without one a request needs the server's token in its Authorization header"`
+	Match   map[string]runtime.Value `lua:"match" doc:"which events start the recipe: fields, as in fields, and the value that each must have, or a list of values; others are answered, and start nothing"`
+	Repeats bool                     `lua:"repeats" doc:"a signed body that came before starts the recipe once more; without it, it is answered with the request of then, whatever its delivery is called: what was signed once can be sent again by anyone who saw it"`
 	Given
 }
 
@@ -79,10 +83,31 @@ func (*Redis) Kind() string    { return "redis" }    // Kind implements Source.
 func (*Schedule) Kind() string { return "schedule" } // Kind implements Source.
 
 func (w *Webhook) String() string {
-	if w.Secret == "" {
-		return "webhook"
+	text := "webhook"
+	if w.Secret != "" {
+		text += " signed with the secret " + w.Secret
 	}
-	return "webhook signed with the secret " + w.Secret
+	for i, field := range slices.Sorted(maps.Keys(w.Match)) {
+		word := ", where "
+		if i > 0 {
+			word = " and "
+		}
+		text += word + field + " is " + listed(w.Match[field])
+	}
+	return text
+}
+
+// listed writes a value of match.
+func listed(v runtime.Value) string {
+	list, ok := v.([]runtime.Value)
+	if !ok {
+		list = []runtime.Value{v}
+	}
+	var texts []string
+	for _, one := range list {
+		texts = append(texts, fmt.Sprint(one))
+	}
+	return strings.Join(texts, " or ")
 }
 
 func (i *Image) String() string   { return "image " + i.Name }
@@ -111,6 +136,43 @@ func (*Engine) fields() []string   { return []string{"app"} }
 func (*Archive) fields() []string  { return []string{"archive", "name"} }
 func (*Redis) fields() []string    { return nil }
 func (*Schedule) fields() []string { return []string{"time"} }
+
+// Validate refuses values that no field can have.
+func (w *Webhook) Validate() error {
+	for _, field := range slices.Sorted(maps.Keys(w.Match)) {
+		list, ok := w.Match[field].([]runtime.Value)
+		if !ok {
+			list = []runtime.Value{w.Match[field]}
+		}
+		for _, v := range list {
+			switch v.(type) {
+			case string, float64, bool:
+			default:
+				return fmt.Errorf("match.%s: a string, a number, a boolean or a list of them expected", field)
+			}
+		}
+	}
+	return nil
+}
+
+// Differs says which field of an event is not as match wants it; "": none.
+func (w *Webhook) Differs(event map[string]any) string {
+	for _, field := range slices.Sorted(maps.Keys(w.Match)) {
+		got, want := at(event, field), w.Match[field]
+		list, ok := want.([]runtime.Value)
+		if !ok {
+			list = []runtime.Value{want}
+		}
+		switch got.(type) {
+		case string, float64, bool:
+			if slices.Contains(list, got) {
+				continue
+			}
+		}
+		return fmt.Sprintf("its %s is not %s", field, listed(want))
+	}
+	return ""
+}
 
 // Validate refuses a pattern that matches nothing.
 func (i *Image) Validate() error {

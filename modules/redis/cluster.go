@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/mepc/mepc-run/internal/failure"
-	"github.com/mepc/mepc-run/internal/keys"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func clusteredFunc() runtime.Func {
@@ -23,6 +23,33 @@ func clusteredFunc() runtime.Func {
 	}
 }
 
+type listsArgs struct {
+	Pattern string `lua:"pattern,pos,required" doc:"which keys, as SCAN takes it, such as frontend:*"`
+}
+
+func listsFunc() runtime.Func {
+	return runtime.Func{
+		Name: "lists", Class: runtime.Read,
+		Doc: "Reads every list whose key matches a pattern: all its items, in pages of a thousand keys and one way there and back for each. " +
+			"Keys of other types are left out. In a cluster all masters are asked.",
+		From:    "SCAN, LRANGE",
+		Returns: "a table of lists by key",
+		Raises:  []runtime.Kind{failure.Limit, failure.Refused, failure.Unavailable, failure.Timeout, failure.Auth},
+		Example: `for key, items in pairs(redis.connect():lists("frontend:*")) do log(key .. " has " .. #items .. " items") end`,
+		Timeout: gateBound,
+		Call:    runtime.Effect((*Connection).lists),
+	}
+}
+
+func (r *Connection) lists(ctx context.Context, a *listsArgs) (map[string][]string, error) {
+	return servers.Lists(ctx, r.client, a.Pattern, func(ctx context.Context, do func(context.Context) error) error {
+		_, err := attempt(ctx, r.clock, r.timeout, sent{verb: "SCAN", endpoint: r.endpoint}, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, do(ctx)
+		})
+		return err
+	})
+}
+
 func mastersFunc() runtime.Func {
 	return runtime.Func{
 		Name: "masters", Class: runtime.Read,
@@ -36,7 +63,7 @@ func mastersFunc() runtime.Func {
 }
 
 func (r *Connection) masters(ctx context.Context, _ *runtime.None) ([]*Connection, error) {
-	all, err := keys.Masters(ctx, r.client)
+	all, err := servers.Masters(ctx, r.client)
 	if err != nil {
 		return nil, explain(ctx, err, sent{verb: "CLUSTER SLOTS", endpoint: r.endpoint})
 	}
@@ -45,7 +72,7 @@ func (r *Connection) masters(ctx context.Context, _ *runtime.None) ([]*Connectio
 	}
 	var out []*Connection
 	for _, client := range all {
-		out = append(out, &Connection{client: client, endpoint: r.endpoint, timeout: r.timeout, allow: r.allow})
+		out = append(out, &Connection{client: client, endpoint: r.endpoint, clock: r.clock, timeout: r.timeout, allow: r.allow})
 	}
 	return out, nil
 }

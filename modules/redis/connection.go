@@ -8,10 +8,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // Connection is a Redis as a recipe has it. Nothing is dialled before the first
@@ -19,6 +20,7 @@ import (
 type Connection struct {
 	client   redis.UniversalClient
 	endpoint string
+	clock    clock.Clock // the server's world's
 	timeout  time.Duration
 	allow    Allow
 }
@@ -26,9 +28,16 @@ type Connection struct {
 // Endpoint names the server, without password.
 func (r *Connection) Endpoint() string { return r.endpoint }
 
+// Clock returns the clock on which its calls are bounded.
+func (r *Connection) Clock() clock.Clock { return r.clock }
+
 // Client returns what the connection is made of, for modules that keep something
 // of their own in the recipe's Redis.
 func (r *Connection) Client() redis.UniversalClient { return r.client }
+
+// Explain says what an error of that client means, where the server or the way to it
+// said so itself; nil otherwise.
+func (r *Connection) Explain(err error) error { return Explain(err, r.endpoint) }
 
 // String is what tostring(r) shows.
 func (r *Connection) String() string { return "redis(" + r.endpoint + ")" }
@@ -99,7 +108,7 @@ func (r *Connection) command(c *runtime.Call, method string, a *commandArgs) (an
 		return nil, err
 	}
 	return gated(c, r, k, func(ctx context.Context, what sent) (any, error) {
-		return attempt(ctx, r.timeout+k.wait, what, func(ctx context.Context) (any, error) {
+		return attempt(ctx, r.clock, r.timeout+k.wait, what, func(ctx context.Context) (any, error) {
 			cmd := once{k.cmd(ctx)}
 			err := r.client.Process(ctx, cmd)
 			return cmd.Val(), err
@@ -121,23 +130,23 @@ func gated(c *runtime.Call, self interface{ Endpoint() string }, k *call, send f
 
 // slow is how long a call that has ended may take to notice. go-redis keeps to
 // deadlines by itself, but does not see that a context was cancelled while it
-// reads.
+// reads. In a rehearsal it always notices: there nothing takes time by itself.
 const slow = 250 * time.Millisecond
 
 // attempt calls f, which talks to Redis, and explains its error. It returns in
 // time though f may not; then f ends by itself at its deadline. A nil reply is
 // no error.
-func attempt[R any](ctx context.Context, timeout time.Duration, s sent, f func(context.Context) (R, error)) (R, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, failure.New(failure.Timeout, "no answer within %s", timeout).
+func attempt[R any](ctx context.Context, clk clock.Clock, timeout time.Duration, s sent, f func(context.Context) (R, error)) (R, error) {
+	ctx, cancel := clk.WithTimeout(ctx, timeout, failure.New(failure.Timeout, "no answer within %s", timeout).
 		WithHint("does %s hang? redis.connect(url, {timeout=...}) waits longer", s.endpoint))
 	defer cancel()
-	tracked, handshake := engine.WatchHandshake(ctx)
+	tracked, handshake := servers.WatchHandshake(ctx)
 	type answer struct {
 		value R
 		err   error
 	}
 	done := make(chan answer, 1)
-	go func() {
+	failure.Go(func() error {
 		var a answer
 		// go-redis panics on an answer that claims an absurd length.
 		defer func() {
@@ -147,12 +156,13 @@ func attempt[R any](ctx context.Context, timeout time.Duration, s sent, f func(c
 			done <- a
 		}()
 		a.value, a.err = f(tracked)
-	}()
+		return nil
+	})
 	var a answer
 	select {
 	case a = <-done:
 	case <-ctx.Done():
-		late, stop := context.WithTimeout(context.WithoutCancel(ctx), slow)
+		late, stop := clk.WithTimeout(context.WithoutCancel(ctx), slow, nil)
 		defer stop()
 		select {
 		case a = <-done:

@@ -11,8 +11,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // sent is what is known of a call that failed.
@@ -33,7 +34,7 @@ func explain(ctx context.Context, err error, s sent) error {
 	}
 	var answer redis.Error
 	if errors.As(err, &answer) && !strings.HasPrefix(err.Error(), "redis: ") {
-		if what, ok := strings.CutPrefix(answer.Error(), "ERR "+engine.NotModelled); ok {
+		if what, ok := strings.CutPrefix(answer.Error(), "ERR "+servers.NotModelled); ok {
 			return failure.New(failure.NotModelled, "the simulated Redis does not know %s", what).
 				WithHint("the live Redis may: what follows cannot be rehearsed")
 		}
@@ -45,10 +46,10 @@ func explain(ctx context.Context, err error, s sent) error {
 		}
 		return f
 	}
-	var dial *engine.DialError
+	var dial *servers.DialError
 	var network *net.OpError
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
+	case cancelled(ctx):
 		return context.Cause(ctx) // Ctrl-C, or a sibling that failed
 	case strings.Contains(err.Error(), "all sentinels"):
 		if errors.Is(err, redis.Nil) {
@@ -81,6 +82,21 @@ func explain(ctx context.Context, err error, s sent) error {
 	return lost(ctx, err, s)
 }
 
+// Explain is explain for modules and commands that have a client of their own, as far
+// as the server, or the way to it, said itself what is wrong; nil otherwise.
+func Explain(err error, endpoint string) error {
+	var answer redis.Error
+	var dial *servers.DialError
+	s := sent{endpoint: endpoint}
+	switch {
+	case errors.As(err, &answer) && !strings.HasPrefix(err.Error(), "redis: "):
+		return refusal(answer.Error(), s)
+	case errors.As(err, &dial):
+		return unreachable(dial, s)
+	}
+	return nil
+}
+
 // lost is for a command that was sent, and whose answer did not come.
 func lost(ctx context.Context, err error, s sent) error {
 	why := "the connection was lost: " + reason(err)
@@ -90,7 +106,7 @@ func lost(ctx context.Context, err error, s sent) error {
 	if timedOut(err) || ctx.Err() != nil {
 		why = causeText(ctx)
 	}
-	if s.mutates && !errors.Is(ctx.Err(), context.Canceled) {
+	if s.mutates && !cancelled(ctx) {
 		return failure.New(failure.Unknown, "%s; %s was sent and may have been done", why, s.verb).
 			WithHint("look before doing it again%s", at(s.key))
 	}
@@ -99,6 +115,9 @@ func lost(ctx context.Context, err error, s sent) error {
 	}
 	return away(err, s, "%s", why)
 }
+
+// cancelled reports whether ctx ended for another reason than its time.
+func cancelled(ctx context.Context) bool { return ctx.Err() != nil && !clock.TimedOut(ctx) }
 
 func at(key string) string {
 	if key == "" {
@@ -123,7 +142,7 @@ func ended(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func unreachable(dial *engine.DialError, s sent) error {
+func unreachable(dial *servers.DialError, s sent) error {
 	e := away(dial, s, "%s", dial.Error())
 	switch {
 	case dial.TLS && timedOut(dial):

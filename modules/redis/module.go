@@ -11,23 +11,23 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
-// New returns the module. Its connections are made by the *engine.World of a run.
+// New returns the module. Its connections are made by the *servers.Clients of a run.
 func New(allow Allow) runtime.Module {
 	return runtime.Module{
 		Name: "redis",
 		Doc: "Talks to Redis: every command is a method of a connection, with plain Lua values as arguments and replies. " +
 			"A null reply is nil, or false within a list.",
-		Self: runtime.PerRun(func(w *engine.World) *module { return &module{w, allow} }),
+		Self: runtime.PerRun(func(w *servers.Clients) *module { return &module{w, allow} }),
 		Funcs: []runtime.Func{
 			{
 				Name: "connect", Class: runtime.Pure,
 				Doc:     "Returns a connection. Nothing is dialled before its first command, and a command is never sent twice.",
-				From:    "URL forms:\n" + engine.RedisForms,
+				From:    "URL forms:\n" + servers.RedisForms,
 				Returns: "a connection",
 				Raises:  []runtime.Kind{failure.Invalid},
 				Example: `local r = redis.connect()`,
@@ -40,12 +40,12 @@ func New(allow Allow) runtime.Module {
 
 // Open returns a connection to the default Redis of world, for programs that hand
 // one to a script.
-func Open(ctx context.Context, world *engine.World, allow Allow) (*Connection, error) {
+func Open(ctx context.Context, world *servers.Clients, allow Allow) (*Connection, error) {
 	client, endpoint, err := world.Redis(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	return &Connection{client: client, endpoint: endpoint, timeout: defaultTimeout, allow: allow}, nil
+	return &Connection{client: client, endpoint: endpoint, clock: world.Clock(), timeout: defaultTimeout, allow: allow}, nil
 }
 
 // defaultTimeout is that of connectArgs.
@@ -98,6 +98,7 @@ end)`,
 			},
 			pipelineFunc(),
 			subscribeFunc(),
+			listsFunc(),
 			clusteredFunc(),
 			mastersFunc(),
 		},
@@ -177,7 +178,7 @@ func methodNames() []string {
 
 // module is what redis.connect works with.
 type module struct {
-	world *engine.World
+	world *servers.Clients
 	allow Allow
 }
 
@@ -196,5 +197,5 @@ func (m *module) connect(c *runtime.Call, a *connectArgs) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Connection{client: client, endpoint: endpoint, timeout: a.Timeout, allow: m.allow}, nil
+	return &Connection{client: client, endpoint: endpoint, clock: m.world.Clock(), timeout: a.Timeout, allow: m.allow}, nil
 }

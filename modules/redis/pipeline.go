@@ -20,7 +20,7 @@ func pipelineFunc() runtime.Func {
 	return runtime.Func{
 		Name: "pipeline", Class: runtime.Write,
 		Doc: "Sends several commands in one go and reads their replies together: one way there and back in place of many. " +
-			"It is no transaction: other clients' commands may come in between, and when the connection breaks some may be done and others not. " +
+			"It is not a transaction: other clients' commands may come in between, and when the connection breaks some may be done and others not. " +
 			"A command that fails is an error, when all have been done. In a cluster the keys are in one slot.",
 		From:    "the commands",
 		Returns: "a list of the replies, false for null",
@@ -39,7 +39,7 @@ type pipelineArgs struct {
 // pipeline is r:pipeline.
 func (r *Connection) pipeline(c *runtime.Call, a *pipelineArgs) (any, error) {
 	return r.transact(c, r, inOneGo, a.Fn, func(ctx context.Context, keys []string, what sent, run txFunc) ([]redis.Cmder, error) {
-		return attempt(ctx, r.timeout, what, func(ctx context.Context) ([]redis.Cmder, error) {
+		return attempt(ctx, r.clock, r.timeout, what, func(ctx context.Context) ([]redis.Cmder, error) {
 			node, err := r.anyNode(ctx, keys)
 			if err != nil {
 				return nil, err

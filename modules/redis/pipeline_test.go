@@ -6,11 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
+	"github.com/mepc/mepc-run/internal/rehearsal"
 	"github.com/mepc/mepc-run/internal/sim"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestAPipelineSendsCommandsInOneGo(t *testing.T) {
@@ -32,6 +33,18 @@ func TestAPipelineSendsCommandsInOneGo(t *testing.T) {
 	b.fails(failure.Script, `r:pipeline(function(p) p:set("never", 1) error("no") end)`, "no")
 	if got := b.must(`return r:exists("never")`); got != 0.0 {
 		t.Error("a pipeline whose function raised an error was sent")
+	}
+}
+
+func TestListsAreReadByPages(t *testing.T) {
+	b, _, _ := start(t, plain)
+	got := b.must(`
+		r:pipeline(function(p) for i = 1, 1500 do p:rpush("l:" .. i, "id", i) end p:set("l:text", "x") p:rpush("other", 1) end)
+		local lists, n = r:lists("l:*"), 0
+		for _ in pairs(lists) do n = n + 1 end
+		return {n = n, last = lists["l:1500"], none = next(r:lists("none:*")) == nil}`)
+	if diff := cmp.Diff(map[string]any{"n": 1500.0, "last": []any{"id", "1500"}, "none": true}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
@@ -77,7 +90,7 @@ func TestBlockingReadsWaitOnARehearsalsClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer world.Close()
-	w := engine.Rehearsal(engine.Options{}, world, engine.Stage{})
+	w := rehearsal.Clients(servers.Options{}, world, rehearsal.Policy{})
 	defer w.Close()
 	host := runtime.New(runtime.Options{Modules: []runtime.Module{redis.New(redis.Allow{})}})
 	run := func(source string) (any, error) {

@@ -9,11 +9,11 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mepc/mepc-run/internal/effect"
-	"github.com/mepc/mepc-run/internal/engine"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/internal/lab"
 	"github.com/mepc/mepc-run/modules/redis"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 // bench runs recipes against one Redis.
@@ -70,7 +70,7 @@ func (b *bench) script(source string) (any, error) {
 
 func (b *bench) scriptIn(ctx context.Context, source string) (any, error) {
 	b.t.Helper()
-	world := engine.Live(engine.Options{Redis: b.url})
+	world := servers.Live(servers.Options{Redis: b.url})
 	defer world.Close()
 	host := runtime.New(runtime.Options{Modules: []runtime.Module{redis.New(b.allow), b.marks()}})
 	recipe, err := host.LoadString("recipe.lua", source)

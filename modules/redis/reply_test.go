@@ -18,9 +18,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/mepc/mepc-run/internal/engine"
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
+	"github.com/mepc/mepc-run/servers"
 )
 
 func TestReplies(t *testing.T) {
@@ -83,7 +84,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := attempt(t.Context(), r.timeout, k.sent("pipe"), func(ctx context.Context) (any, error) {
+		v, err := attempt(t.Context(), clock.Wall{}, r.timeout, k.sent("pipe"), func(ctx context.Context) (any, error) {
 			cmd := once{k.cmd(ctx)}
 			err := client.Process(ctx, cmd)
 			return cmd.Val(), err
@@ -278,7 +279,7 @@ var errTest = errors.New("test")
 func TestCtrlCIsNotTakenForARedisThatIsAway(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(failure.New(failure.Cancelled, "interrupted"))
-	dial := &engine.DialError{Addr: "h:6379", Err: context.Canceled}
+	dial := &servers.DialError{Addr: "h:6379", Err: context.Canceled}
 	if got := kindOf(explain(ctx, dial, sent{verb: "SET", mutates: true})); got != "cancelled false" {
 		t.Error(got)
 	}

@@ -8,12 +8,15 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/failure"
 )
 
 // session is one connection that a recipe, or a helper of ours, has for itself:
 // WATCH belongs to a connection.
 type session struct {
+	clock clock.Clock
+
 	mu   sync.Mutex
 	conn *redis.Conn
 	over bool // given back, or lost with a call that did not come back
@@ -24,8 +27,8 @@ var errOver = errors.New("the connection it had for itself is gone")
 // openSession takes a connection to the server that has keys and watches them.
 func (r *Connection) openSession(ctx context.Context, keys []string) (*session, error) {
 	what := sent{verb: "WATCH", key: keys[0], syntax: "WATCH key [key ...]", endpoint: r.endpoint}
-	s := &session{over: true}
-	_, err := attempt(ctx, r.timeout, what, func(ctx context.Context) (struct{}, error) {
+	s := &session{clock: r.clock, over: true}
+	_, err := attempt(ctx, r.clock, r.timeout, what, func(ctx context.Context) (struct{}, error) {
 		node, err := r.node(ctx, keys)
 		if err != nil {
 			return struct{}{}, err
@@ -42,7 +45,7 @@ func (r *Connection) openSession(ctx context.Context, keys []string) (*session, 
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if ctx.Err() != nil { // nobody waits for it any more
-			release(ctx, conn)
+			s.release(ctx, conn)
 			return struct{}{}, ctx.Err()
 		}
 		s.conn, s.over = conn, false
@@ -61,7 +64,7 @@ func use[R any](ctx context.Context, s *session, timeout time.Duration, what sen
 		return none, failure.Wrap(failure.Unavailable, errOver, "%s", what.verb)
 	}
 	conn, back := s.conn, make(chan struct{})
-	v, err := attempt(ctx, timeout, what, func(ctx context.Context) (R, error) {
+	v, err := attempt(ctx, s.clock, timeout, what, func(ctx context.Context) (R, error) {
 		defer close(back)
 		return f(ctx, conn)
 	})
@@ -69,10 +72,11 @@ func use[R any](ctx context.Context, s *session, timeout time.Duration, what sen
 	case <-back:
 	default:
 		s.over = true
-		go func() {
+		failure.Go(func() error {
 			<-back
-			release(ctx, conn)
-		}()
+			s.release(ctx, conn)
+			return nil
+		})
 	}
 	return v, err
 }
@@ -83,14 +87,14 @@ func (s *session) close(ctx context.Context) {
 	defer s.mu.Unlock()
 	if !s.over {
 		s.over = true
-		release(ctx, s.conn)
+		s.release(ctx, s.conn)
 	}
 }
 
 // release gives conn back with nothing watched. When that fails the pool drops
 // it, and with it what it watched.
-func release(ctx context.Context, conn *redis.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+func (s *session) release(ctx context.Context, conn *redis.Conn) {
+	ctx, cancel := s.clock.WithTimeout(context.WithoutCancel(ctx), time.Second, nil)
 	defer cancel()
 	_ = conn.Process(ctx, redis.NewStatusCmd(ctx, "unwatch"))
 	conn.Close()

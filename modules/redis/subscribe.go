@@ -19,7 +19,7 @@ func subscribeFunc() runtime.Func {
 	return runtime.Func{
 		Name: "subscribe", Class: runtime.Read,
 		Doc: "Listens to channels for a bounded time, on a connection of its own, and returns what was said: it ends at max messages, or when the time is up. " +
-			"No message is no error: look at the length of the list. What was said before is not heard. " +
+			"Receiving no message is not an error: look at the length of the list. Earlier messages are not received. " +
 			"A rehearsal has nobody else who would say something, and ends here as not_modelled.",
 		From:    "SUBSCRIBE, PSUBSCRIBE",
 		Returns: "the messages, in the order in which they came",
@@ -58,7 +58,7 @@ type Message struct {
 func (r *Connection) subscribe(ctx context.Context, a *subscribeArgs) ([]Message, error) {
 	what := sent{verb: "SUBSCRIBE", syntax: "r:subscribe({channel, ...})", endpoint: r.endpoint}
 	list := []Message{}
-	_, err := attempt(ctx, r.timeout+a.Timeout, what, func(ctx context.Context) (struct{}, error) {
+	_, err := attempt(ctx, r.clock, r.timeout+a.Timeout, what, func(ctx context.Context) (struct{}, error) {
 		var ps *redis.PubSub
 		if a.Patterns {
 			ps = r.client.PSubscribe(ctx, a.Channels...)

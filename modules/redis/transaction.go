@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -25,6 +26,9 @@ type queue struct {
 
 // Endpoint names the server, without password.
 func (q *queue) Endpoint() string { return q.of.endpoint }
+
+// Clock is that of the connection.
+func (q *queue) Clock() clock.Clock { return q.of.clock }
 
 // String is what tostring(tx) shows.
 func (q *queue) String() string { return "redis.queue(" + q.of.endpoint + ")" }
@@ -53,7 +57,7 @@ type multiArgs struct {
 // multi is r:multi.
 func (r *Connection) multi(c *runtime.Call, a *multiArgs) (any, error) {
 	return r.transact(c, r, transaction, a.Fn, func(ctx context.Context, keys []string, what sent, run txFunc) ([]redis.Cmder, error) {
-		return attempt(ctx, r.timeout, what, func(ctx context.Context) ([]redis.Cmder, error) {
+		return attempt(ctx, r.clock, r.timeout, what, func(ctx context.Context) ([]redis.Cmder, error) {
 			node, err := r.node(ctx, keys)
 			if err != nil {
 				return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mepc/mepc-run/internal/clock"
 	"github.com/mepc/mepc-run/internal/effect"
 	"github.com/mepc/mepc-run/internal/failure"
 	"github.com/mepc/mepc-run/runtime"
@@ -32,11 +33,14 @@ type watching struct {
 // Endpoint names the server, without password.
 func (w *watching) Endpoint() string { return w.of.endpoint }
 
+// Clock is that of the connection.
+func (w *watching) Clock() clock.Clock { return w.of.clock }
+
 // String is what tostring(tx) shows.
 func (w *watching) String() string { return "redis.watching(" + showKeys(w.keys) + ")" }
 
 type watchArgs struct {
-	Keys []string          `lua:"keys,pos,required" doc:"the keys that nobody else may change until the transaction is done"`
+	Keys []string          `lua:"keys,pos,required" doc:"the keys that no one else may change until the transaction is done"`
 	Fn   *runtime.Function `lua:"fn,pos,required" doc:"gets a connection of its own: it reads, decides, and writes in one tx:multi"`
 }
 

@@ -2,6 +2,7 @@ package std
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"math"
@@ -57,7 +58,7 @@ var compensationType = runtime.Type{
 
 type tryArgs struct {
 	Fn   *runtime.Function `lua:"fn,pos,required" doc:"what to call"`
-	Args []lua.LValue      `lua:"args,rest" doc:"what to call it with"`
+	Args []lua.LValue      `lua:"args,rest,asis" doc:"what to call it with"`
 }
 
 func (s *Std) try(c *runtime.Call, a *tryArgs) (runtime.Results, error) {
@@ -171,11 +172,17 @@ func (s *Std) secret(c *runtime.Call, a *secretArgs) (any, error) {
 }
 
 type sha256Args struct {
-	Text string `lua:"text,pos,required" doc:"any bytes"`
+	Text string `lua:"text,pos,required,secret" doc:"any bytes; a secret, where there is a salt"`
+	Salt string `lua:"salt" doc:"digest the text with this key (HMAC), so that it cannot be looked up in a table of digests"`
 }
 
 func (s *Std) sha256(_ *runtime.Call, a *sha256Args) (string, error) {
-	return fmt.Sprintf("%x", sha256.Sum256([]byte(a.Text))), nil
+	if a.Salt == "" {
+		return fmt.Sprintf("%x", sha256.Sum256([]byte(a.Text))), nil
+	}
+	mac := hmac.New(sha256.New, []byte(a.Salt))
+	mac.Write([]byte(a.Text))
+	return fmt.Sprintf("%x", mac.Sum(nil)), nil
 }
 
 func (s *Std) routers(_ *runtime.Call, _ *runtime.None) ([]string, error) { return s.opts.Routers, nil }

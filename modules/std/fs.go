@@ -72,8 +72,76 @@ func withTree(c *runtime.Call, f func(ctx context.Context, tree fs.FS) error) er
 		return failure.New(failure.NotFound, "there are no files beside this recipe")
 	}
 	var err error
-	c.Block(func(ctx context.Context) { err = f(ctx, tree) })
+	var looked *counted
+	c.Block(func(ctx context.Context) {
+		looked = &counted{FS: tree, ctx: ctx}
+		err = f(ctx, looked)
+	})
+	c.Charge(looked.work)
 	return fsFailed(err)
+}
+
+// counted counts the work of looking at files, and ends it with its context.
+type counted struct {
+	fs.FS
+	ctx  context.Context
+	work int // in steps
+}
+
+const (
+	perLook  = 200 // steps, for what the system is asked
+	perBytes = 64  // that many bytes are a step
+)
+
+func (c *counted) count(steps int) error {
+	c.work += steps
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return nil
+}
+
+// Open implements fs.FS.
+func (c *counted) Open(name string) (fs.File, error) {
+	if err := c.count(perLook); err != nil {
+		return nil, err
+	}
+	f, err := c.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &countedFile{f, c}, nil
+}
+
+// Stat implements fs.StatFS.
+func (c *counted) Stat(name string) (fs.FileInfo, error) {
+	if err := c.count(perLook); err != nil {
+		return nil, err
+	}
+	return fs.Stat(c.FS, name)
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (c *counted) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(c.FS, name)
+	if ended := c.count(perLook * (1 + len(entries))); ended != nil {
+		return nil, ended
+	}
+	return entries, err
+}
+
+type countedFile struct {
+	fs.File
+	c *counted
+}
+
+// Read implements io.Reader.
+func (f *countedFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if ended := f.c.count(1 + n/perBytes); ended != nil {
+		return 0, ended
+	}
+	return n, err
 }
 
 func fsFailed(err error) error {
@@ -136,6 +204,9 @@ type globArgs struct {
 
 // Validate refuses what leads out, and what is no pattern.
 func (a *globArgs) Validate() error {
+	if len(a.Pattern) > maxPattern {
+		return fmt.Errorf("pattern: %d bytes are more than the %d that it may have", len(a.Pattern), maxPattern)
+	}
 	if _, err := path.Match(a.Pattern, ""); err != nil {
 		return fmt.Errorf("pattern: %q is not a pattern: a [ without ]", a.Pattern)
 	}
@@ -157,24 +228,34 @@ func (s *Std) glob(c *runtime.Call, a *globArgs) ([]string, error) {
 	return found, err
 }
 
-// matches reports whether the parts of a path are as the pattern's.
+// maxPattern is how long a pattern may be: each path is held against it.
+const maxPattern = 1 << 10
+
+// matches reports whether the parts of a path are as the pattern's. Of several **
+// only the last one is tried at several places: what an earlier one could take, it
+// can take, too.
 func matches(pattern, parts []string) bool {
-	if len(pattern) == 0 {
-		return len(parts) == 0
-	}
-	if pattern[0] == "**" {
-		for i := range len(parts) + 1 {
-			if matches(pattern[1:], parts[i:]) {
-				return true
+	var rest, from []string // after the last **, and where it began to take
+	starred := false
+	for len(parts) > 0 || len(pattern) > 0 {
+		if len(pattern) > 0 && pattern[0] == "**" {
+			pattern = pattern[1:]
+			rest, from, starred = pattern, parts, true
+			continue
+		}
+		if len(pattern) > 0 && len(parts) > 0 {
+			if ok, err := path.Match(pattern[0], parts[0]); err == nil && ok {
+				pattern, parts = pattern[1:], parts[1:]
+				continue
 			}
 		}
-		return false
+		if !starred || len(from) == 0 {
+			return false
+		}
+		from = from[1:]
+		pattern, parts = rest, from
 	}
-	if len(parts) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], parts[0])
-	return err == nil && ok && matches(pattern[1:], parts[1:])
+	return true
 }
 
 // walk visits everything below dir; links are not followed.

@@ -24,7 +24,7 @@ func (s *Std) log() runtime.Module {
 			Call:    runtime.Inline(logAt(level)),
 		})
 	}
-	return runtime.Module{Name: "log", Doc: "Lines for whoever watches the run.", Self: s, Funcs: funcs}
+	return runtime.Module{Name: "log", Doc: "Log lines for those who watch the run.", Self: s, Funcs: funcs}
 }
 
 type logArgs struct {

@@ -48,7 +48,7 @@ func (s *Std) parallelCall(c *runtime.Call, a *parallelArgs) (any, error) {
 }
 
 type mapArgs struct {
-	Items   []lua.LValue      `lua:"items,pos,required" doc:"a list of any values"`
+	Items   []lua.LValue      `lua:"items,pos,required,asis" doc:"a list of any values"`
 	Fn      *runtime.Function `lua:"fn,pos,required" doc:"gets the item and its index"`
 	Limit   int               `lua:"limit" default:"0" min:"0" doc:"how many run at once; 0: all"`
 	OnError string            `lua:"on_error" default:"cancel" enum:"cancel|collect" doc:"what the first error does"`

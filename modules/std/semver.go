@@ -53,7 +53,14 @@ assert(list[1] == "1.9.0" and list[3] == "1.10.0")`,
 	}
 }
 
-func version(option, text string) (*semver.Version, error) {
+// maxVersion is how long a version or a range may be. What reads them takes its time.
+const maxVersion = 256
+
+func version(c *runtime.Call, option, text string) (*semver.Version, error) {
+	c.Charge(50)
+	if len(text) > maxVersion {
+		return nil, failure.New(failure.Invalid, "%s: a version has at most %d characters, got %d", option, maxVersion, len(text))
+	}
 	v, err := semver.NewVersion(text)
 	if err != nil {
 		return nil, failure.New(failure.Invalid, "%s: %q is not a version such as 1.4.2 or v1.4.2-rc.1", option, text)
@@ -75,8 +82,8 @@ type Version struct {
 	Text       string `lua:"text" doc:"the version in full, without a v"`
 }
 
-func (s *Std) parseVersion(_ *runtime.Call, a *versionArgs) (*Version, error) {
-	v, err := version("version", a.Version)
+func (s *Std) parseVersion(c *runtime.Call, a *versionArgs) (*Version, error) {
+	v, err := version(c, "version", a.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +95,12 @@ type compareArgs struct {
 	B string `lua:"b,pos,required" doc:"another"`
 }
 
-func (s *Std) compareVersions(_ *runtime.Call, a *compareArgs) (int, error) {
-	x, err := version("a", a.A)
+func (s *Std) compareVersions(c *runtime.Call, a *compareArgs) (int, error) {
+	x, err := version(c, "a", a.A)
 	if err != nil {
 		return 0, err
 	}
-	y, err := version("b", a.B)
+	y, err := version(c, "b", a.B)
 	if err != nil {
 		return 0, err
 	}
@@ -105,10 +112,14 @@ type satisfiesArgs struct {
 	Range   string `lua:"range,pos,required" doc:"the range, such as >= 1.4, < 2"`
 }
 
-func (s *Std) satisfies(_ *runtime.Call, a *satisfiesArgs) (bool, error) {
-	v, err := version("version", a.Version)
+func (s *Std) satisfies(c *runtime.Call, a *satisfiesArgs) (bool, error) {
+	v, err := version(c, "version", a.Version)
 	if err != nil {
 		return false, err
+	}
+	c.Charge(200)
+	if len(a.Range) > maxVersion {
+		return false, failure.New(failure.Invalid, "range: it has at most %d characters, got %d", maxVersion, len(a.Range))
 	}
 	r, err := semver.NewConstraint(a.Range)
 	if err != nil {
@@ -121,10 +132,10 @@ type sortArgs struct {
 	Versions []string `lua:"versions,pos,required" doc:"the versions"`
 }
 
-func (s *Std) sortVersions(_ *runtime.Call, a *sortArgs) ([]string, error) {
+func (s *Std) sortVersions(c *runtime.Call, a *sortArgs) ([]string, error) {
 	parsed := map[string]*semver.Version{}
 	for _, text := range a.Versions {
-		v, err := version("versions", text)
+		v, err := version(c, "versions", text)
 		if err != nil {
 			return nil, err
 		}

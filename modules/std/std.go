@@ -22,10 +22,10 @@ type Options struct {
 type Std struct{ opts Options }
 
 // Modules returns the modules: the plain globals, then log, json, parallel, fs,
-// semver, base64.
+// semver, base64, net.
 func Modules(opts Options) []runtime.Module {
 	s := &Std{opts}
-	return []runtime.Module{s.globals(), s.log(), s.json(), s.parallel(), s.fs(), s.semver(), s.base64()}
+	return []runtime.Module{s.globals(), s.log(), s.json(), s.parallel(), s.fs(), s.semver(), s.base64(), s.net()}
 }
 
 func (s *Std) globals() runtime.Module {
@@ -36,9 +36,10 @@ func (s *Std) globals() runtime.Module {
 			{
 				Name: "params",
 				Doc: "Declares what the recipe takes and returns the values. It comes first, once. " +
-					"Each name has type (string, integer, number, boolean, duration, size, enum, list, secret; default string), " +
+					"Each name has type (string, integer, number, boolean, duration, size, enum, list, map, secret; default string), " +
 					"required, default, doc, min and max (durations in seconds, sizes in bytes), and values (of an enum). " +
-					"Durations arrive as seconds, sizes as bytes, lists as lists of strings.",
+					"Durations arrive as seconds, sizes as bytes, lists as lists of strings, maps as tables of strings. " +
+					"A list given once is separated by commas; given several times, each is an item. A map is NAME=value, given as often as it has names; values keep their commas.",
 				Returns: "a table of the values by name; one that was not given and has no default is nil",
 				Raises:  []runtime.Kind{failure.Invalid, failure.Script},
 				Example: `local p = params{
@@ -150,7 +151,7 @@ assert(tostring(password) == "[secret]")`,
 			{
 				Name: "require",
 				Doc: "Loads a file once and returns what it returned: lib/frontend.lua for \"lib.frontend\". Files come from the " +
-					"recipe's directory tree, then from the library that mepc-run brings.",
+					"recipe's directory tree, then from the library that ships with mepc-run.",
 				Returns: "what the file returned, or true",
 				Raises:  []runtime.Kind{failure.NotFound, failure.Invalid, failure.Syntax, failure.Script},
 				Example: `local release = require("lib.release")`,

@@ -12,6 +12,7 @@ import (
 
 func textFuncs() []runtime.Func {
 	return []runtime.Func{
+		dotenvFunc(),
 		{
 			Name: "template",
 			Doc: "Fills in a text: ${name} is replaced by the value of that name, $$ by one $. " +
@@ -39,8 +40,8 @@ type templateArgs struct {
 	Values map[string]string `lua:"values,pos,required" doc:"the values by name: strings and numbers"`
 }
 
-func (s *Std) template(_ *runtime.Call, a *templateArgs) (string, error) {
-	var out strings.Builder
+func (s *Std) template(c *runtime.Call, a *templateArgs) (string, error) {
+	out := c.Builder()
 	for rest := a.Text; ; {
 		before, after, found := strings.Cut(rest, "$")
 		out.WriteString(before)
@@ -110,7 +111,8 @@ type encode64Args struct {
 	URL   bool   `lua:"url" doc:"use - and _ in place of + and /, and no ="`
 }
 
-func (s *Std) encode64(_ *runtime.Call, a *encode64Args) (string, error) {
+func (s *Std) encode64(c *runtime.Call, a *encode64Args) (string, error) {
+	c.Room(base64.StdEncoding.EncodedLen(len(a.Bytes)))
 	if a.URL {
 		return base64.RawURLEncoding.EncodeToString([]byte(a.Bytes)), nil
 	}
@@ -122,7 +124,8 @@ type decode64Args struct {
 	URL  bool   `lua:"url" doc:"it has - and _ in place of + and /"`
 }
 
-func (s *Std) decode64(_ *runtime.Call, a *decode64Args) (string, error) {
+func (s *Std) decode64(c *runtime.Call, a *decode64Args) (string, error) {
+	c.Room(len(a.Text))
 	enc := base64.RawStdEncoding
 	if a.URL {
 		enc = base64.RawURLEncoding

@@ -60,6 +60,8 @@ func TestFilesBesideTheRecipeAreReadAndNothingElse(t *testing.T) {
 		`return fs.read("in")`:                                                  "a\x00\xff\n",
 		`return fs.read("sql/../bytes")`:                                        "a\x00\xff\n",
 		`return table.concat(fs.glob("**/*.sql"), " ")`:                         "sql/2.sql sql/old/1.sql",
+		`return table.concat(fs.glob("**/sql/**/**/*.sql"), " ")`:               "sql/2.sql sql/old/1.sql",
+		`return table.concat(fs.glob("**/" .. ("**/x/"):rep(50) .. "*"), " ")`:  "",
 		`return table.concat(fs.glob("sql/*.sql"), " ")`:                        "sql/2.sql",
 		`return table.concat(fs.glob("dirlink/*"), " ")`:                        "",
 		`return fs.hash("sql/2.sql") == sha256("two") and "same"`:               "same",

@@ -1,30 +1,30 @@
--- Takes back what a run did that was cut off. mepc-run abort runs this, with what
--- the run's journal says of it.
+-- Undoes an interrupted run. mepc-run abort runs this, with what the run's journal
+-- says it did.
 --
--- What the run stopped is started again; then traffic goes back to where it was, if
--- it still goes where the run sent it; then what the run started is taken down. Who
--- points elsewhere by now is left alone. What cannot be taken back is said.
+-- Start what the run stopped; send traffic back to where it was, if it still goes
+-- where the run sent it; then take down what the run started. Lists that someone
+-- changed since are left alone. Whatever cannot be undone is reported.
 local address = require("lib.address")
 local frontend = require("lib.frontend")
 local split = require("lib.split")
 local traffic = require("lib.traffic")
 
 local p = params{
-  app       = {required = true, doc = "whose run it was"},
+  app       = {required = true, doc = "the app that it deployed"},
   run       = {required = true, doc = "the run"},
-  did       = {required = true, doc = "what it did, by its journal, as JSON"},
-  health    = {default = "", doc = "path that answers below 400 when a container is healthy"},
-  confirm   = {default = "", doc = "path asked through the routers, in place of that of health"},
+  did       = {required = true, doc = "what its journal says it did, as JSON"},
+  health    = {default = "", doc = "path that answers with a status below 400 when a container is healthy"},
+  confirm   = {default = "", doc = "path to request through the routers; empty: that of health"},
   wait      = {type = "duration", default = "60s", doc = "how long a container may take to become healthy again"},
-  dialect   = {default = "hipache", doc = "what reads the routing, as of the run"},
+  dialect   = {default = "hipache", doc = "what reads the routing, as in the run"},
   admin     = {type = "list", default = {}, doc = "admin URLs of mepc-run routers"},
-  drain     = {type = "duration", default = "2s", doc = "how long to wait at least for requests that are under way"},
+  drain     = {type = "duration", default = "2s", doc = "how long to wait at least for requests in flight"},
   drain_max = {type = "duration", default = "60s", doc = "how long to wait at most"},
 }
 local did = json.decode(p.did)
 local path = p.confirm ~= "" and p.confirm or p.health ~= "" and p.health or "/"
 
--- Servers by the names that the journal has for them; "" is the run's own.
+-- Servers by their names in the journal; "" is the run's own.
 local engines, stores = {}, {}
 local function engine(at)
   engines[at] = engines[at] or at == "" and docker.connect() or docker.connect(at)
@@ -45,7 +45,7 @@ local created = {} -- by one of the runs
 for _, run in ipairs(did.runs) do created[run] = true end
 local function is_new(c) return created[c.labels["mepc.run"] or ""] end
 
-local stuck = {} -- what is not as it was
+local stuck = {} -- what could not be undone
 local function is_stuck(text)
   log.warn(text)
   stuck[#stuck + 1] = text
@@ -60,8 +60,7 @@ local function pointing()
   return all
 end
 
--- Waits until a container that was started again is healthy, as far as it is known
--- how to ask.
+-- Waits until a container that was started again is healthy, if there is a way to ask.
 local function wait_healthy(e, c)
   local port = tonumber(c.labels["mepc.port"])
   if p.health ~= "" and port then
@@ -72,12 +71,11 @@ local function wait_healthy(e, c)
   end
 end
 
--- Makes a container run again that ran. A stop of which nobody knows whether it is
--- over is waited for first.
+-- Makes a container run again. A stop that may still be under way is waited for first.
 local function bring_back(was)
   local e = engine(was.engine)
   local c = e:find(was.id)
-  if not c then return is_stuck(was.name .. " ran, and is gone") end
+  if not c then return is_stuck(was.name .. " was running, and is gone") end
   if c.restart ~= was.restart then e:update(c.name, {restart = was.restart}) end
   if c.state.status == "paused" and not was.paused then e:unpause(c.name) end
   if was.ending and c.state.running and not address.hosts(c, pointing()) then
@@ -89,8 +87,8 @@ local function bring_back(was)
   wait_healthy(e, e:inspect(c.name))
 end
 
--- Where what answered at `url` answers now: a container that was stopped may have
--- another address.
+-- Returns the current address of what answered at `url`: a container that was stopped
+-- may have another one.
 local function moved(url)
   local scheme, host, port, rest = url:match("^(%a+://)([^/:]+):?(%d*)(.*)$")
   for _, was in ipairs(did.containers) do
@@ -120,7 +118,7 @@ local function answers(url, host)
   return true
 end
 
--- Whether a list is one that the runs made, or found.
+-- Reports whether the runs made the list, or found it so.
 local function is_ours(l, urls)
   if #urls == 0 or frontend.equal(urls, {unpack(l.items, 2)}) then return true end
   for _, items in ipairs(l.left) do
@@ -136,23 +134,23 @@ local function send_back(l)
   for i = 2, #l.items do back[i - 1] = moved(l.items[i]) end
   if frontend.equal(urls, back) then return frontend.revive(r, l.host) end
   if not is_ours(l, urls) then
-    return is_stuck(l.host .. " was pointed to " .. frontend.text(urls) .. " by someone else since: it is left as it is")
+    return is_stuck(l.host .. " was pointed to " .. frontend.text(urls) .. " by someone else since: it is left unchanged")
   elseif #back == 0 then
-    return is_stuck(l.host .. " pointed to nothing before: there is nothing to go back to, and it keeps " .. frontend.text(urls))
+    return is_stuck(l.host .. " pointed to nothing before: it keeps " .. frontend.text(urls))
   end
   for _, url in ipairs(back) do
     if not answers(url, l.host) then
-      return is_stuck(l.host .. " is left with " .. frontend.text(urls) .. ": where it pointed before, " .. url .. ", nothing answers")
+      return is_stuck(l.host .. " is left with " .. frontend.text(urls) .. ": nothing answers at " .. url .. ", where it pointed before")
     end
   end
-  frontend.switch(r, l.host, list and list.id or l.items[1], urls, back, mine[l.redis], p.dialect)
+  frontend.switch(r, {{host = l.host, id = list and list.id or l.items[1], from = urls, to = back, dialect = frontend.dialect(r, l.host, p.dialect)}}, mine[l.redis])
   log(l.host .. " points to " .. frontend.text(back))
-  if p.health ~= "" or p.confirm ~= "" then traffic.confirm(routers(), l.host, path, "", 10, 15, function() end) end
-  log(traffic.drain(p.admin, split.without(urls, back), p.drain, p.drain_max))
+  if p.health ~= "" or p.confirm ~= "" then traffic.confirm(routers(), l.host, {path = path}, 15, function() end) end
+  log(traffic.drain(p.admin, split.without(urls, back), {l.host}, p.drain, p.drain_max))
 end
 
--- Stops what did not run before, and removes what was not there. What ended by
--- itself, such as a migration, has done its work, which stays.
+-- Stops what did not run before, and removes what did not exist. A container that ended
+-- by itself, such as a migration, stays: its work is done.
 local function take_down(e, c, was)
   local hosts = address.hosts(c, pointing())
   if hosts then return is_stuck(c.name .. " is left running: " .. hosts .. " points to it") end
@@ -160,14 +158,14 @@ local function take_down(e, c, was)
     if c.restart ~= was.restart then e:update(c.name, {restart = was.restart}) end
     if c.state.running then e:stop(c.name) end
   elseif c.state.status == "exited" and c.state.exit_code == 0 and not c.labels["mepc.replica"] then
-    log(c.name .. " ended well, and what it did stays: it is left, so that nobody does it again")
+    log(c.name .. " succeeded, and its work stays: the container is kept, so that it does not run again")
   else
     if c.state.running then e:stop(c.name) end
     e:remove(c.name, {force = true, missing_ok = true})
   end
 end
 
-log("taking back what run " .. p.run .. " did to " .. p.app)
+log("undoing run " .. p.run .. " of " .. p.app)
 step("bring back what was stopped", function()
   for i = #did.containers, 1, -1 do
     local was = did.containers[i]
@@ -181,7 +179,7 @@ step("take down what was started", function()
   for _, at in ipairs(did.engines) do
     local e = engine(at)
     for _, run in ipairs(did.runs) do
-      for _, c in ipairs(e:list{labels = {["mepc.run"] = run}}) do take_down(e, c) end
+      for _, c in ipairs(e:list{labels = {["mepc.run"] = run}, inspect = true}) do take_down(e, c) end
     end
   end
   for _, was in ipairs(did.containers) do
@@ -196,8 +194,8 @@ step("take down what was started", function()
   end
   for _, l in ipairs(did.lists) do frontend.revive(store(l.redis), l.host) end
 end)
-for _, text in ipairs(did.stays) do log.warn("not taken back: " .. text) end
+for _, text in ipairs(did.stays) do log.warn("not undone: " .. text) end
 if #stuck > 0 then
-  fail("run " .. p.run .. " could not be taken back: " .. table.concat(stuck, "; "), {
-    kind = "conflict", hint = "mepc-run resume " .. p.run .. " goes on with it instead"})
+  fail("run " .. p.run .. " could not be undone: " .. table.concat(stuck, "; "), {
+    kind = "conflict", hint = "to go on with it instead: mepc-run resume " .. p.run})
 end

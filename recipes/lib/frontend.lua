@@ -1,15 +1,16 @@
 -- The routing list of one host, as Hipache, planb and mepc-run router read it:
--- frontend:<host> is a list of an identifier and then the backends' URLs; a URL
--- that stands twice gets twice the traffic. dead:<host> is a set of positions in
--- that list that a router found dead. Any edit moves positions, so every edit
--- here deletes that set in the same transaction.
+-- frontend:<host> is a list: an identifier, then the backends' URLs. A URL that is
+-- listed twice gets twice the traffic. dead:<host> is a set of positions in that
+-- list that a router found dead. Any edit moves positions, so every edit here
+-- deletes that set in the same transaction.
+local names = require("lib.names")
 local traefik = require("lib.traefik")
 local M = {}
 
-function M.key(host) return "frontend:" .. host:lower() end
-function M.dead_key(host) return "dead:" .. host:lower() end
+function M.key(host) return "frontend:" .. names.host(host) end
+function M.dead_key(host) return "dead:" .. names.host(host) end
 
--- The list as {id=..., urls={...}}, or nil when there is none. `r` is a redis
+-- Returns the list as {id=..., urls={...}}, or nil when there is none. `r` is a redis
 -- connection, or the transaction of r:watch.
 function M.read(r, host)
   local list = r:lrange(M.key(host), 0, -1)
@@ -17,23 +18,11 @@ function M.read(r, host)
   return {id = list[1], urls = {unpack(list, 2)}}
 end
 
--- Every backend of every host: a list of {host=..., url=...}.
+-- Returns every backend of every host: a list of {host=..., url=...}.
 function M.all(r)
-  local keys = {}
-  for _, server in ipairs(r:clustered() and r:masters() or {r}) do
-    local cursor = "0"
-    repeat
-      local page = server:scan(cursor, "MATCH", "frontend:*", "COUNT", 1000)
-      cursor = tostring(page[1])
-      for _, key in ipairs(page[2]) do keys[key] = true end
-    until cursor == "0"
-  end
   local found = {}
-  for key in pairs(keys) do
-    if r:type(key) == "list" then -- others are not a router's
-      local list = r:lrange(key, 1, -1)
-      for _, url in ipairs(list) do found[#found + 1] = {host = key:sub(10), url = url} end
-    end
+  for key, list in pairs(r:lists("frontend:*")) do
+    for i = 2, #list do found[#found + 1] = {host = key:sub(10), url = list[i]} end
   end
   return found
 end
@@ -45,11 +34,11 @@ function M.lists(urls, url)
   return false
 end
 
--- Whether two lists are equal, item by item.
+-- Reports whether two lists are equal, item by item.
 function M.equal(a, b) return #a == #b and table.concat(a, "\n") == table.concat(b, "\n") end
 
--- Whether two lists name the same backends. Order means nothing to a router,
--- and how often one is listed is its weight, which is the operator's.
+-- Reports whether two lists name the same backends. Order means nothing to a router,
+-- and how often one is listed is its weight, which belongs to the operator.
 function M.same(a, b)
   for _, url in ipairs(a) do
     if not M.lists(b, url) then return false end
@@ -60,7 +49,7 @@ function M.same(a, b)
   return true
 end
 
--- One line for logs and errors: "http://10.0.0.2:8080 x2, http://10.0.0.3:8080".
+-- Returns one line for logs and errors: "http://10.0.0.2:8080 x2, http://10.0.0.3:8080".
 function M.text(urls)
   if #urls == 0 then return "nothing" end
   local times, order = {}, {}
@@ -75,92 +64,139 @@ function M.text(urls)
 end
 
 local function changed(host, urls, from)
-  fail(M.key(host) .. " was changed by someone else: it points to " .. M.text(urls) .. " where " .. M.text(from) .. " was expected",
-    {kind = "conflict", hint = "look who else deploys " .. host .. ", then run again"})
+  fail(M.key(host) .. " was changed by someone else: it points to " .. M.text(urls) .. ", not to " .. M.text(from),
+    {kind = "conflict", hint = "see who else deploys " .. host .. ", then run again"})
 end
 
--- Raises conflict unless the list still names the backends `from`. Equal addresses
--- are no proof that nothing is to be done: that of a container which someone else
--- stopped meanwhile may be our new one's.
+-- Raises conflict unless the list still names the backends `from`. Equal addresses do not
+-- prove that all is done: our new container may have got the address of one that someone
+-- else stopped meanwhile.
 function M.check(r, host, from)
   local now = M.read(r, host)
   if not M.same(now and now.urls or {}, from) then changed(host, now and now.urls or {}, from) end
 end
 
--- Sends the traffic of `host` from the backends `from` to the backends `to`, if
--- the list still is `from` ({} when there is none yet) and the lock `mine` is still
--- the last one; raises conflict otherwise. The new backends go in after the
--- identifier (LINSERT), then the old ones are cut off (LTRIM): the talk's two
--- commands, in a transaction that fails when anyone touched the list meanwhile.
--- `mine` is what lock() returned, or nil to switch whoever has it: to take traffic
--- back. A run that slept while another one took the lock is refused by Redis.
--- With the dialect "traefik" Traefik's keys follow the list in the same transaction.
--- In a cluster the list is a transaction of its own: the lock is looked at just before
--- it, and what routers found dead is deleted just behind it.
--- Returns whether this call did it: another run may have sent it there before.
-function M.switch(r, host, id, from, to, mine, dialect)
-  local key = M.key(host)
-  if #to == 0 then fail("refusing to leave " .. key .. " without a backend") end
-  local cluster = r:clustered()
-  if cluster and dialect == "traefik" then
-    fail("Traefik reads no cluster of Redis", {kind = "invalid_argument", hint = "give it a single server, or one with sentinels"})
+-- Raises conflict when someone else has taken the lock `mine`.
+local function owned(reader, mine)
+  if mine and reader:get(mine.fence) ~= mine.token then
+    fail("the lock of " .. mine.app .. " was lost: someone else may deploy it now", {
+      kind = "conflict", hint = "see who holds it with mepc-run lock status " .. mine.app .. "; run again when it is released"})
   end
-  if dialect == "traefik" then traefik.prepare(r, host, to) end
-  local function owned(reader)
-    if mine and reader:get(mine.fence) ~= mine.token then
-      fail(mine.app .. " is someone else's to deploy: the lock was lost", {
-        kind = "conflict", hint = "mepc-run lock status " .. mine.app .. " tells whose it is; run again when that is done"})
-    end
-  end
-  if cluster then owned(r) end
-  local done, err = try(r.watch, r, {key, mine and not cluster and mine.fence or key}, function(tx)
-    if not cluster then owned(tx) end
-    local now = M.read(tx, host)
+end
+
+-- Returns the `moves` that are still to be made, according to `reader`. Raises conflict
+-- when a list leads neither to a move's start nor to its end.
+local function pending(reader, moves)
+  local left, behind = {}, {}
+  for _, m in ipairs(moves) do
+    local now = M.read(reader, m.host)
     local urls = now and now.urls or {}
-    if M.equal(urls, to) then return M.follow(tx, host, to, dialect) end
-    if not M.equal(urls, from) then changed(host, urls, from) end
-    local replies = tx:multi(function(m)
-      if not now then
-        m:rpush(key, id, to)
-      else
-        for i = #to, 1, -1 do m:linsert(key, "AFTER", now.id, to[i]) end
-        m:ltrim(key, 0, #to)
-      end
-      if not cluster then m:del(M.dead_key(host)) end
-      if dialect == "traefik" then traefik.point(m, host, to) end
-    end)
-    for i = 1, now and #to or 0 do -- LINSERT answers 0 without a list, -1 without its pivot
-      if replies[i] < 1 then fail("LINSERT " .. key .. " AFTER " .. now.id .. " answered " .. replies[i]) end
+    if M.equal(urls, m.to) then
+      if not M.followed(reader, m.host, m.to, m.dialect) then behind[#behind + 1] = m end
+    elseif M.equal(urls, m.from) then
+      left[#left + 1] = {move = m, id = now and now.id}
+    else
+      changed(m.host, urls, m.from)
     end
-    return true
+  end
+  return left, behind
+end
+
+-- Makes the moves `todo` in one transaction, by the talk's two commands: the new
+-- backends go in after the identifier (LINSERT), then the old ones are cut off (LTRIM).
+-- LINSERT answers 0 without a list, -1 without its pivot.
+local function transact(tx, todo, behind, cluster)
+  local sent = {}
+  local replies = tx:multi(function(m)
+    local function queue(verb, key, ...)
+      sent[#sent + 1] = {verb = verb, key = key}
+      m[verb](m, key, ...)
+    end
+    for _, t in ipairs(todo) do
+      local key, to = M.key(t.move.host), t.move.to
+      for i = #to, 1, -1 do
+        if t.id then queue("linsert", key, "AFTER", t.id, to[i]) end
+      end
+      if t.id then queue("ltrim", key, 0, #to) else queue("rpush", key, t.move.id, to) end
+      if not cluster then queue("del", M.dead_key(t.move.host)) end
+      if t.move.dialect == "traefik" then traefik.point(queue, t.move.host, to) end
+    end
+    for _, move in ipairs(behind) do traefik.point(queue, move.host, move.to) end
   end)
-  if err and (err.kind == "unknown" or err.kind == "conflict") then -- no answer, or another was faster: the list tells
-    local now = M.read(r, host)
-    if now and M.equal(now.urls, to) then done, err = err.kind == "unknown", nil end
+  for i, s in ipairs(sent) do
+    if s.verb == "linsert" and replies[i] < 1 then fail("LINSERT " .. s.key .. " answered " .. replies[i]) end
+  end
+end
+
+-- Checks moves before any server is asked.
+local function check_moves(moves, cluster)
+  for _, m in ipairs(moves) do
+    if #m.to == 0 then fail("refused to leave " .. M.key(m.host) .. " without a backend") end
+    if cluster and m.dialect == "traefik" then
+      fail("Traefik cannot read a Redis cluster", {kind = "invalid_argument", hint = "use a single server, or one with sentinels"})
+    end
+  end
+  if cluster and #moves > 1 then
+    fail("a Redis cluster cannot switch several hosts in one transaction", {
+      kind = "invalid_argument", hint = "deploy to one host at a time, or use a single server, or one with sentinels"})
+  end
+end
+
+-- Makes `moves`, a list of {host, id, from, to, dialect}: sends the traffic of each host
+-- from the backends `from` ({} when there is no list yet) to the backends `to`, all of
+-- them in one transaction or none. Raises conflict when a list was changed meanwhile, or
+-- when `mine` is not the latest lock: Redis refuses a run that slept while another one took
+-- it. `mine` comes from lock(); with nil, as for undoing, the lock is not checked. With the
+-- dialect "traefik", Traefik's keys follow the list in the same transaction. In a cluster
+-- each list is a transaction of its own: the lock is checked just before it, and the marks
+-- of dead backends are deleted just after it.
+-- Reports whether this call did it: another run may have sent the traffic there before.
+function M.switch(r, moves, mine)
+  local cluster, keys = r:clustered(), {}
+  check_moves(moves, cluster)
+  for i, m in ipairs(moves) do
+    keys[i] = M.key(m.host)
+    if m.dialect == "traefik" then traefik.prepare(r, m.host, m.to) end
+  end
+  if mine and not cluster then keys[#keys + 1] = mine.fence end
+  if cluster then owned(r, mine) end
+  local done, err = try(r.watch, r, keys, function(tx)
+    if not cluster then owned(tx, mine) end
+    local todo, behind = pending(tx, moves)
+    if #todo == 0 and #behind == 0 then return false end
+    transact(tx, todo, behind, cluster)
+    return #todo > 0
+  end)
+  if err and (err.kind == "unknown" or err.kind == "conflict") then -- no answer, or another was faster: the lists tell
+    local there = true
+    for _, m in ipairs(moves) do
+      local now = M.read(r, m.host)
+      there = there and now ~= nil and M.equal(now.urls, m.to)
+    end
+    if there then done, err = err.kind == "unknown", nil end
   end
   if err then error(err) end
-  if cluster then M.revive(r, host) end
+  for _, m in ipairs(cluster and moves or {}) do M.revive(r, m.host) end
   return done
 end
 
--- Whether all that routers read leads to the list `urls`, where it is that.
-function M.followed(r, host, urls, dialect) return dialect ~= "traefik" or traefik.points(r, host, urls) end
-
--- Lets Traefik's keys follow the list `urls`, which stays. Returns whether they did not.
--- `r` may be the transaction of r:watch.
-function M.follow(r, host, urls, dialect)
-  if M.followed(r, host, urls, dialect) then return false end
-  r:multi(function(m) traefik.point(m, host, urls) end)
-  return true
+-- Returns the dialect of a host: the one asked for, or the one its keys tell. So a
+-- dialect that was given once is found again.
+function M.dialect(r, host, asked)
+  if asked == "traefik" or not r:clustered() and traefik.knows(r, host) then return "traefik" end
+  return "hipache"
 end
 
--- Removes what routers were told of earlier lists.
+-- Reports whether everything that routers read beside the list leads to `urls`.
+function M.followed(r, host, urls, dialect) return dialect ~= "traefik" or traefik.points(r, host, urls) end
+
+-- Removes what is left of earlier lists for routers.
 function M.tidy(r, host, dialect)
   if dialect == "traefik" then traefik.forget(r, host) end
 end
 
--- Forgets which backends a router found dead: after an old backend is stopped, a
--- late dial to it may have marked a position that is the new one's now.
+-- Forgets which backends a router found dead: after an old backend is stopped, a late
+-- dial to it may have marked a position that now belongs to the new one.
 function M.revive(r, host)
   if r:exists(M.dead_key(host)) > 0 then r:del(M.dead_key(host)) end
 end

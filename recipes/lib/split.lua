@@ -1,5 +1,5 @@
--- Traffic shared out between two sets of backends by how often each stands in a
--- routing list. Nothing here asks a server: lists in, lists out.
+-- Shares traffic between two sets of backends by how often each is listed in a routing
+-- list. Nothing here asks a server: lists in, lists out.
 local M = {}
 
 local function gcd(a, b)
@@ -7,8 +7,8 @@ local function gcd(a, b)
   return a
 end
 
--- The shortest list in which the backends `new` have `percent` of the entries, 1
--- to 99, and those of `old` the rest, among themselves as they were.
+-- Returns the shortest list in which the backends `new` have `percent` of the entries, 1 to
+-- 99, and those of `old` the rest, in their former proportions.
 function M.list(old, new, percent)
   local each_new, each_old = percent * #old, (100 - percent) * #new
   local g = gcd(each_new, each_old)
@@ -22,7 +22,7 @@ function M.list(old, new, percent)
   return list
 end
 
--- The backends of `list` that are not among `others`.
+-- Returns the backends of `list` that are not among `others`.
 function M.without(list, others)
   local gone, rest = {}, {}
   for _, url in ipairs(others) do gone[url] = true end
@@ -32,24 +32,28 @@ function M.without(list, others)
   return rest
 end
 
--- The switches of a canary from the backends `old` to `new`: a list of {percent=...,
--- urls=...}, one for each of `steps`, which are texts such as "10". There is none
--- when nothing is there to go back to.
-function M.plan(old, new, steps)
-  local plan, last = {}, 0
-  for _, text in ipairs(steps) do
+-- Returns the backends of `more` that `list` lacks, then `list`.
+function M.with(list, more)
+  local all = M.without(more, list)
+  for _, url in ipairs(list) do all[#all + 1] = url end
+  return all
+end
+
+-- Returns the percentages of a canary as numbers, from texts such as "10".
+function M.steps(texts)
+  local steps, last = {}, 0
+  for i, text in ipairs(texts) do
     local percent = tonumber((text:gsub("%%$", "")))
     if not percent or percent % 1 ~= 0 or percent <= last or percent > 99 then
       fail("steps: " .. text .. " is not a whole percentage from " .. last + 1 .. " to 99", {
-        kind = "invalid_argument", hint = "they grow, and the last step to 100 is made at the end: steps=10,25,50"})
+        kind = "invalid_argument", hint = "steps must grow, and the step to 100 is added at the end: steps=10,25,50"})
     end
-    last = percent
-    if #old > 0 then plan[#plan + 1] = {percent = percent, urls = M.list(old, new, percent)} end
+    steps[i], last = percent, percent
   end
-  return plan
+  return steps
 end
 
--- The batches of a rolling deployment from the backends `old` to `replicas` new
+-- Returns the batches of a rolling deployment from the backends `old` to `replicas` new
 -- containers, `size` at a time: a list of {start={replica, ...}, retire={url, ...}}.
 function M.batches(old, replicas, size)
   local plan = {}

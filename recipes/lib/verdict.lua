@@ -1,30 +1,32 @@
--- Is the new release as good as the old one? Numbers come from mepc-run router's
--- admin servers, from what routers marked dead, and from a Prometheus query.
+-- Judges whether the new release is as good as the old one. The numbers come from the
+-- admin servers of mepc-run router, from the marks of dead backends, and from a Prometheus
+-- query.
 local frontend = require("lib.frontend")
+local traffic = require("lib.traffic")
 local M = {}
 
 -- The parameters that a verdict takes.
 M.params = {
-  bake = {type = "duration", default = "60s", doc = "how long each step is watched"},
-  every = {type = "duration", default = "5s", min = 0.1, doc = "how often to look meanwhile"},
-  max_errors = {type = "number", default = 1, min = 0, max = 100, doc = "percentage of the new release's requests that may fail; one that the old release exceeds, too, is not held against it"},
-  max_latency = {type = "duration", default = "0s", doc = "the most that 99 of 100 of its requests may take; 0: any time"},
-  min_requests = {type = "integer", default = 20, min = 1, doc = "how many of its requests make a verdict"},
+  bake = {type = "duration", default = "60s", doc = "how long to watch each step"},
+  every = {type = "duration", default = "5s", min = 0.1, doc = "how often to look during that time"},
+  max_errors = {type = "number", default = 1, min = 0, max = 100, doc = "percentage of the new release's requests that may fail; more is accepted if the old release fails as often"},
+  max_latency = {type = "duration", default = "0s", doc = "how long 99 of 100 of its requests may take at most; 0: no limit"},
+  min_requests = {type = "integer", default = 20, min = 1, doc = "how many of its requests are needed for a verdict"},
   prometheus = {default = "", doc = "URL of a Prometheus server, for query"},
-  query = {default = "", doc = "PromQL that gives one number for the new release"},
-  query_max = {type = "number", default = 0, doc = "the most that this number may be"},
-  no_data = {type = "enum", values = {"hold", "fail", "pass"}, default = "hold", doc = "without a verdict at the end of a step: wait on, fail, or go on"},
-  hold_max = {type = "duration", default = "10m", doc = "how long to wait on at most"},
+  query = {default = "", doc = "PromQL that yields one number for the new release"},
+  query_max = {type = "number", default = 0, doc = "the highest acceptable number"},
+  no_data = {type = "enum", values = {"hold", "fail", "pass"}, default = "hold", doc = "what to do without a verdict at the end of a step: keep waiting, fail, or go on"},
+  hold_max = {type = "duration", default = "10m", doc = "how long to keep waiting at most"},
 }
 
--- What the routers have sent to the backends: {total, errors, p99 in seconds}, or
--- nil and why it is not known.
-local function counted(admins, urls)
+-- Returns what the routers have sent to the backends: {total, errors, p99 in seconds}, or
+-- nil and the reason.
+local function counted(p, urls)
   local sum = {total = 0, errors = 0, p99 = 0}
-  for _, admin in ipairs(admins) do
-    local res, err = try(http.get, (admin:gsub("/+$", "")) .. "/-/inflight", {timeout = "2s", max_body = "16MB"})
-    if err or not res.ok or not res.json then return nil, admin .. ": " .. (err and err.message or "status " .. res.status) end
-    for _, b in ipairs(res.json.backends) do
+  for _, admin in ipairs(p.admin) do
+    local state, err = traffic.inflight(admin, urls, p.host)
+    if err then return nil, admin .. ": " .. err.message end
+    for _, b in ipairs(state.backends) do
       if frontend.lists(urls, b.url) then
         local p99 = b.latency_ms and b.latency_ms.p99
         sum.total, sum.errors = sum.total + b.total, sum.errors + b.errors
@@ -36,7 +38,7 @@ local function counted(admins, urls)
 end
 
 local function since(start, now)
-  if not start or now.total < start.total then return now end -- it was not counted before, or the router began anew
+  if not start or now.total < start.total then return now end -- it was not counted before, or the router restarted
   return {total = now.total - start.total, errors = now.errors - start.errors, p99 = now.p99}
 end
 
@@ -44,7 +46,7 @@ local function rate(n) return n.total > 0 and 100 * n.errors / n.total or 0 end
 
 local function percent(n) return ("%.3g %%"):format(n) end
 
--- Asks Prometheus. Returns the number, or nil and why there is none.
+-- Asks Prometheus. Returns the number, or nil and the reason.
 local function queried(p)
   local encoded = p.query:gsub("[^%w%-_.~]", function(c) return ("%%%02X"):format(c:byte()) end)
   local res, err = try(http.get, (p.prometheus:gsub("/+$", "")) .. "/api/v1/query?query=" .. encoded, {timeout = "5s"})
@@ -55,26 +57,28 @@ local function queried(p)
   return tonumber(found[1].value[2])
 end
 
--- Begins to watch `new` beside `old`, both lists of backends, on the host. `p` are
--- the values of M.params, host and admin.
+-- Begins to watch `new` beside `old`, both lists of backends, on the hosts. `p` holds the
+-- values of M.params, host and admin.
 function M.begin(p, store, old, new)
   local w = {p = p, store = store, old = old, new = new}
-  w.old_start, w.new_start = counted(p.admin, old), counted(p.admin, new)
+  w.old_start, w.new_start = counted(p, old), counted(p, new)
   return w
 end
 
--- Looks once. Returns "good", "bad" or "unknown", and why, in words.
+-- Looks once. Returns "good", "bad" or "unknown", and the reason, in words.
 function M.look(w)
   local p, why = w.p, {}
-  local listed = frontend.read(w.store, p.host)
-  for _, index in ipairs(w.store:smembers(frontend.dead_key(p.host))) do
-    local url = listed and listed.urls[tonumber(index) + 1]
-    if url and frontend.lists(w.new, url) then return "bad", "a router could not reach " .. url end
+  for _, host in ipairs(p.host) do
+    local listed = frontend.read(w.store, host)
+    for _, index in ipairs(w.store:smembers(frontend.dead_key(host))) do
+      local url = listed and listed.urls[tonumber(index) + 1]
+      if url and frontend.lists(w.new, url) then return "bad", "a router could not reach " .. url end
+    end
   end
   local known = false
   if #p.admin > 0 then
-    local new, err = counted(p.admin, w.new)
-    local old = new and counted(p.admin, w.old)
+    local new, err = counted(p, w.new)
+    local old = new and counted(p, w.old)
     if not old then return "unknown", err or "the routers do not tell" end
     new, old = since(w.new_start, new), since(w.old_start, old)
     why[1] = new.errors .. " of " .. new.total .. " requests failed"
@@ -101,9 +105,9 @@ function M.look(w)
   return known and "good" or "unknown", table.concat(why, "; ")
 end
 
--- Watches for p.bake, and on where nothing is known yet and no_data says hold.
--- `alive` is called at each look and raises when the new release does not run.
--- Returns what was seen, in words; raises unhealthy for a bad verdict.
+-- Watches for p.bake, and longer while nothing is known yet and no_data is "hold". Calls
+-- `alive` at each look, which raises when the new release does not run. Returns what was
+-- seen, in words; raises unhealthy for a bad verdict.
 function M.bake(w, alive)
   local p = w.p
   local stop, last = now() + p.bake, now() + p.bake + p.hold_max
@@ -113,13 +117,13 @@ function M.bake(w, alive)
     if left > 0 then sleep(math.min(p.every, left)) end
     alive()
     verdict, why = M.look(w)
-    if verdict == "bad" then fail(why, {kind = "unhealthy", hint = "traffic goes back: see to the new release, then deploy it again"}) end
+    if verdict == "bad" then fail(why, {kind = "unhealthy", hint = "traffic goes back: fix the new release, then deploy it again"}) end
     if now() >= stop then
       if verdict == "good" then return why end
       if p.no_data == "pass" then return "no verdict (" .. why .. "), and no_data=pass" end
       if p.no_data == "fail" or now() >= last then
         fail("there is no verdict on the new release: " .. why, {
-          kind = "unhealthy", hint = "does traffic reach " .. p.host .. "? give admin=URL or query=, a longer bake, or no_data=pass"})
+          kind = "unhealthy", hint = "check that traffic reaches " .. p.host[1] .. ", or give admin=URL, query=, a longer bake, or no_data=pass"})
       end
       sleep(p.every)
     end

@@ -1,7 +1,7 @@
 // Package bluegreen is a blue/green deployment written by hand, in Go, for one
-// container of one application. It makes the calls that recipes/bluegreen.lua
-// makes, to the engine, to Redis and through the router, in the same order.
-// Start with Deploy.
+// container of one application. It makes the calls to the engine that
+// recipes/bluegreen.lua makes, which the benchmark compares, and asks Redis and the
+// router for the same. Start with Deploy.
 package bluegreen
 
 import (
@@ -12,9 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/nat"
 	"github.com/redis/go-redis/v9"
@@ -61,6 +62,9 @@ func Deploy(ctx context.Context, o Options) error {
 	defer d.engine.Close()
 	defer d.store.Close()
 
+	if err := d.unfenced(ctx); err != nil {
+		return err
+	}
 	if err := d.look(ctx); err != nil {
 		return err
 	}
@@ -68,8 +72,16 @@ func Deploy(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.engine.ContainerInspect(ctx, d.name); !errdefs.IsNotFound(err) {
-		return fmt.Errorf("%s is there already, or: %w", d.name, err)
+	if len(before) > 0 {
+		if _, err := d.owners(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.absent(ctx); err != nil {
+		return err
+	}
+	if err := d.fits(ctx); err != nil {
+		return err
 	}
 	if err := d.ready(ctx); err != nil {
 		return err
@@ -87,7 +99,37 @@ func Deploy(ctx context.Context, o Options) error {
 	if err := d.retire(ctx, before); err != nil {
 		return err
 	}
-	return d.prune(ctx)
+	if err := d.prune(ctx); err != nil {
+		return err
+	}
+	return d.alone(ctx)
+}
+
+// unfenced refuses an app that mepc-run deploys: it has a lock, of which this knows nothing.
+func (d *deployment) unfenced(ctx context.Context) error {
+	fenced, err := d.labelled(ctx, true, "mepc.app="+d.App, "mepc.fence")
+	if err == nil && len(fenced) > 0 {
+		err = fmt.Errorf("%s is deployed by mepc-run", d.App)
+	}
+	return err
+}
+
+// absent refuses a release that has containers already.
+func (d *deployment) absent(ctx context.Context) error {
+	there, err := d.replicas(ctx)
+	if err == nil && len(there) > 0 {
+		err = fmt.Errorf("%s already exists", d.name)
+	}
+	return err
+}
+
+// fits refuses an image for another kind of machine.
+func (d *deployment) fits(ctx context.Context) error {
+	v, err := d.engine.ServerVersion(ctx)
+	if err == nil && (d.image.Os != v.Os || d.image.Architecture != v.Arch) {
+		err = fmt.Errorf("%s is for %s/%s, and the engine is %s/%s", d.Image, d.image.Os, d.image.Architecture, v.Os, v.Arch)
+	}
+	return err
 }
 
 // look finds out what is wanted.
@@ -121,8 +163,8 @@ func (d *deployment) connect(ctx context.Context) error {
 // start creates and starts the container, waits until it is healthy, and
 // returns its URL.
 func (d *deployment) start(ctx context.Context) (string, error) {
-	if _, err := d.engine.ContainerInspect(ctx, d.name); !errdefs.IsNotFound(err) {
-		return "", fmt.Errorf("%s is there already, or: %w", d.name, err)
+	if err := d.absent(ctx); err != nil {
+		return "", err
 	}
 	var env []string
 	if d.Env != "" {
@@ -134,6 +176,9 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	}, &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways}}, nil, nil, d.name)
 	if err != nil {
 		return "", fmt.Errorf("create %s: %w", d.name, err)
+	}
+	if c, err := d.engine.ContainerInspect(ctx, d.name); err != nil || c.State.Running {
+		return "", fmt.Errorf("%s is not as it was created: %w", d.name, err)
 	}
 	if err := d.engine.ContainerStart(ctx, d.name, container.StartOptions{}); err != nil {
 		return "", fmt.Errorf("start %s: %w", d.name, err)
@@ -148,25 +193,22 @@ func (d *deployment) start(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "http://" + address(c), nil
+	return "http://" + address(c.NetworkSettings.Networks), nil
 }
 
 // waitFor waits for so many good answers in a row.
 func (d *deployment) waitFor(ctx context.Context, path, expect string, times int) error {
-	first, err := d.engine.ContainerInspect(ctx, d.name)
-	if err != nil {
-		return err
-	}
-	row := 0
+	ref, row := d.name, 0
 	for end := d.clock.Now().Add(wait); ; {
-		c, err := d.engine.ContainerInspect(ctx, first.ID)
+		c, err := d.engine.ContainerInspect(ctx, ref)
 		if err != nil {
 			return err
 		}
+		ref = c.ID
 		if !c.State.Running {
 			return fmt.Errorf("it is %s", c.State.Status)
 		}
-		body, err := get(ctx, "http://"+address(c)+path, d.Host)
+		body, err := get(ctx, "http://"+address(c.NetworkSettings.Networks)+path, d.Host)
 		row++
 		if err == nil && !strings.Contains(body, expect) {
 			err = fmt.Errorf("it answers %q", body)
@@ -187,14 +229,56 @@ func (d *deployment) waitFor(ctx context.Context, path, expect string, times int
 }
 
 // running returns the new container, which must run.
-func (d *deployment) running(ctx context.Context) (container.InspectResponse, error) {
-	c, err := d.engine.ContainerInspect(ctx, d.name)
-	if err == nil && !c.State.Running {
-		err = fmt.Errorf("%s is %s", d.name, c.State.Status)
+func (d *deployment) running(ctx context.Context) (container.Summary, error) {
+	there, err := d.replicas(ctx)
+	if err != nil {
+		return container.Summary{}, err
 	}
-	return c, err
+	if len(there) != 1 || there[0].State != container.StateRunning {
+		return container.Summary{}, fmt.Errorf("%s does not run", d.name)
+	}
+	return there[0], nil
 }
 
-func address(c container.InspectResponse) string {
-	return c.NetworkSettings.Networks["bridge"].IPAddress + ":" + port
+// alive refuses a new container that does not run, or was restarted.
+func (d *deployment) alive(ctx context.Context) error {
+	there, err := d.running(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := d.engine.ContainerInspect(ctx, there.ID)
+	if err == nil && c.RestartCount > 0 {
+		err = fmt.Errorf("%s died, and was restarted", d.name)
+	}
+	return err
+}
+
+// alone says when two releases run in the end.
+func (d *deployment) alone(ctx context.Context) error {
+	run, err := d.labelled(ctx, false, "mepc.app="+d.App)
+	if err == nil && len(run) > 1 {
+		fmt.Printf("%d containers of %s run\n", len(run), d.App)
+	}
+	return err
+}
+
+// labelled returns the containers that have all of the labels: those that run, or all.
+func (d *deployment) labelled(ctx context.Context, all bool, labels ...string) ([]container.Summary, error) {
+	f := filters.NewArgs()
+	for _, l := range labels {
+		f.Add("label", l)
+	}
+	return d.engine.ContainerList(ctx, container.ListOptions{All: all, Filters: f})
+}
+
+// replicas returns the release's containers.
+func (d *deployment) replicas(ctx context.Context) ([]container.Summary, error) {
+	return d.labelled(ctx, true, "mepc.app="+d.App, "mepc.release="+d.release, "mepc.replica")
+}
+
+func address(networks map[string]*network.EndpointSettings) string {
+	if bridge := networks["bridge"]; bridge != nil && bridge.IPAddress != "" {
+		return bridge.IPAddress + ":" + port
+	}
+	return "" // of a container in other networks, or one that does not run
 }

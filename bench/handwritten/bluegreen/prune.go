@@ -14,11 +14,10 @@ import (
 // prune removes stopped containers, and the images that are older than the
 // deployed one, beyond retain in all.
 func (d *deployment) prune(ctx context.Context) error {
-	old, err := d.old(ctx)
+	doomed, err := d.doomed(ctx)
 	if err != nil {
 		return err
 	}
-	doomed := slices.DeleteFunc(old, func(c container.InspectResponse) bool { return c.State.Running })
 	images, err := d.unused(ctx, doomed)
 	if err != nil {
 		return err
@@ -27,7 +26,11 @@ func (d *deployment) prune(ctx context.Context) error {
 		return err
 	}
 	for _, c := range doomed {
-		if err := d.engine.ContainerRemove(ctx, c.Name, container.RemoveOptions{}); err != nil {
+		now, err := d.engine.ContainerInspect(ctx, strings.TrimPrefix(c.Name, "/"))
+		if err != nil {
+			return err
+		}
+		if err := d.engine.ContainerRemove(ctx, now.ID, container.RemoveOptions{}); err != nil {
 			return fmt.Errorf("remove %s: %w", c.Name, err)
 		}
 	}
@@ -39,26 +42,53 @@ func (d *deployment) prune(ctx context.Context) error {
 	return nil
 }
 
+// doomed returns the stopped containers of other releases, the last that ran first.
+func (d *deployment) doomed(ctx context.Context) ([]container.InspectResponse, error) {
+	old, err := d.old(ctx)
+	var doomed []container.InspectResponse
+	for _, c := range old {
+		if c.State == container.StateRunning {
+			continue
+		}
+		now, err := d.engine.ContainerInspect(ctx, c.ID) // the list does not tell when it ended
+		if err != nil {
+			return nil, err
+		}
+		doomed = append(doomed, now)
+	}
+	slices.SortFunc(doomed, func(a, b container.InspectResponse) int {
+		return strings.Compare(b.State.FinishedAt, a.State.FinishedAt)
+	})
+	return doomed, err
+}
+
 // unused returns the images to remove once the containers doomed are gone.
 func (d *deployment) unused(ctx context.Context, doomed []container.InspectResponse) ([]string, error) {
-	all, err := d.containers(ctx, container.ListOptions{All: true})
+	repository, _, _ := strings.Cut(d.Image, ":")
+	there, err := d.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
+	if err != nil || len(there) <= retain && len(doomed) == 0 {
+		return nil, err
+	}
+	all, err := d.engine.ContainerList(ctx, container.ListOptions{All: true})
 	if err != nil {
 		return nil, err
 	}
 	used := map[string]bool{}
 	for _, c := range all {
 		if !slices.ContainsFunc(doomed, func(o container.InspectResponse) bool { return o.ID == c.ID }) {
-			used[c.Image] = true
+			used[c.ImageID] = true
 		}
 	}
-	older, err := d.olderImages(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var unused []string
-	for _, i := range older[min(retain-1, len(older)):] { // the deployed one is retained, too
-		if !used[i.ID] {
-			unused = append(unused, i.RepoTags...)
+	if len(there) > retain {
+		older, err := d.older(ctx, there)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range older[min(retain-1, len(older)):] { // the deployed one is retained, too
+			if !used[i.ID] {
+				unused = append(unused, i.RepoTags...)
+			}
 		}
 	}
 	for _, c := range doomed { // an image whose tag moved on has only its containers
@@ -77,16 +107,11 @@ func (d *deployment) unused(ctx context.Context, doomed []container.InspectRespo
 	return unused, nil
 }
 
-// olderImages returns the repository's images that were made before the one
-// that is deployed, the newest first.
-func (d *deployment) olderImages(ctx context.Context) ([]image.InspectResponse, error) {
-	repository, _, _ := strings.Cut(d.Image, ":")
-	found, err := d.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
-	if err != nil {
-		return nil, err
-	}
+// older returns those of the images that were made before the one that is deployed, the
+// newest first. The list tells their age in full seconds only.
+func (d *deployment) older(ctx context.Context, images []image.Summary) ([]image.InspectResponse, error) {
 	var older []image.InspectResponse
-	for _, s := range found {
+	for _, s := range images {
 		i, err := d.engine.ImageInspect(ctx, s.ID)
 		if err != nil {
 			return nil, err

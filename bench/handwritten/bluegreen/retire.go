@@ -3,10 +3,10 @@ package bluegreen
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
-	"golang.org/x/sync/errgroup"
 )
 
 // retire confirms the switch, drains the old containers and stops them. before
@@ -42,49 +42,51 @@ func (d *deployment) retire(ctx context.Context, before []string) error {
 }
 
 // idle returns the running containers of older releases that no host points to.
-func (d *deployment) idle(ctx context.Context) ([]container.InspectResponse, error) {
+func (d *deployment) idle(ctx context.Context) ([]container.Summary, error) {
 	pointed, err := d.backends(ctx)
 	if err != nil {
 		return nil, err
 	}
 	old, err := d.old(ctx)
-	var idle []container.InspectResponse
-	for _, c := range old {
-		if c.State.Running && !pointed["http://"+address(c)] {
-			idle = append(idle, c)
-		}
-	}
-	return idle, err
+	return slices.DeleteFunc(old, func(c container.Summary) bool {
+		return c.State != container.StateRunning || pointed[url(c)]
+	}), err
 }
 
 // left returns the backends that have no traffic any more: those of the list
 // before and those of idle.
-func (d *deployment) left(ctx context.Context, before []string, idle []container.InspectResponse) ([]string, error) {
+func (d *deployment) left(ctx context.Context, before []string, idle []container.Summary) ([]string, error) {
 	pointed, err := d.backends(ctx)
-	if err != nil {
+	if err != nil || len(before) == 0 {
 		return nil, err
 	}
-	running, err := d.containers(ctx, container.ListOptions{})
+	owners, err := d.owners(ctx)
 	if err != nil {
 		return nil, err
-	}
-	ours := map[string]bool{}
-	for _, c := range running {
-		ours["http://"+address(c)] = c.Config.Labels["mepc.app"] == d.App
 	}
 	var left []string
-	for _, url := range before[min(1, len(before)):] {
+	for _, url := range before[1:] {
 		if pointed[url] {
 			continue
 		}
-		if left = append(left, url); !ours[url] {
+		if left = append(left, url); owners[url] != d.App {
 			fmt.Printf("%s is left as it is\n", url)
 		}
 	}
 	for _, c := range idle {
-		left = append(left, "http://"+address(c))
+		left = append(left, url(c))
 	}
 	return left, nil
+}
+
+// owners returns whose containers run, by their URLs.
+func (d *deployment) owners(ctx context.Context) (map[string]string, error) {
+	running, err := d.engine.ContainerList(ctx, container.ListOptions{})
+	owners := map[string]string{}
+	for _, c := range running {
+		owners[url(c)] = c.Labels["mepc.app"]
+	}
+	return owners, err
 }
 
 // stop looks once more before it stops anything: the drain took its time.
@@ -101,47 +103,45 @@ func (d *deployment) stop(ctx context.Context) error {
 		if err := d.claimed(ctx, d.store); err != nil {
 			return err
 		}
-		if pointed["http://"+address(c)] {
-			fmt.Printf("%s is left running\n", c.Name)
+		if pointed[url(c)] {
+			fmt.Printf("%s is left running\n", c.Names[0])
 			continue
 		}
-		never := container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}}
-		if _, err := d.engine.ContainerUpdate(ctx, c.Name, never); err != nil {
-			return fmt.Errorf("update %s: %w", c.Name, err)
-		}
-		if err := d.engine.ContainerStop(ctx, c.Name, container.StopOptions{}); err != nil {
-			return fmt.Errorf("stop %s: %w", c.Name, err)
+		if err := d.stopForGood(ctx, strings.TrimPrefix(c.Names[0], "/")); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// old returns the application's containers of other releases.
-func (d *deployment) old(ctx context.Context) ([]container.InspectResponse, error) {
-	all, err := d.containers(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", "mepc.app="+d.App))})
-	var old []container.InspectResponse
-	for _, c := range all {
-		if c.Config.Labels["mepc.release"] != d.release {
-			old = append(old, c)
-		}
+// stopForGood stops a container that no restart of the engine starts again. What it was
+// before is looked at before each change.
+func (d *deployment) stopForGood(ctx context.Context, name string) error {
+	if _, err := d.engine.ContainerInspect(ctx, name); err != nil {
+		return err
 	}
-	return old, err
+	never := container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}}
+	if _, err := d.engine.ContainerUpdate(ctx, name, never); err != nil {
+		return fmt.Errorf("update %s: %w", name, err)
+	}
+	now, err := d.engine.ContainerInspect(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !now.State.Running {
+		return nil
+	}
+	if err := d.engine.ContainerStop(ctx, name, container.StopOptions{}); err != nil {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return nil
 }
 
-// containers inspects each: a list entry lacks half of what inspect says.
-func (d *deployment) containers(ctx context.Context, o container.ListOptions) ([]container.InspectResponse, error) {
-	found, err := d.engine.ContainerList(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]container.InspectResponse, len(found))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(8)
-	for i, c := range found {
-		g.Go(func() (err error) {
-			all[i], err = d.engine.ContainerInspect(ctx, c.ID)
-			return err
-		})
-	}
-	return all, g.Wait()
+// old returns the application's containers of other releases.
+func (d *deployment) old(ctx context.Context) ([]container.Summary, error) {
+	all, err := d.labelled(ctx, true, "mepc.app="+d.App, "mepc.release", "mepc.replica")
+	return slices.DeleteFunc(all, func(c container.Summary) bool { return c.Labels["mepc.release"] == d.release }), err
 }
+
+// url returns where the container is reached.
+func url(c container.Summary) string { return "http://" + address(c.NetworkSettings.Networks) }

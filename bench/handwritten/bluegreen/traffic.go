@@ -44,21 +44,29 @@ func (d *deployment) list(ctx context.Context, r redis.Cmdable) ([]string, error
 // backends returns the URLs in all hosts' lists.
 func (d *deployment) backends(ctx context.Context) (map[string]bool, error) {
 	urls := map[string]bool{}
-	keys := d.store.Scan(ctx, 0, "frontend:*", 1000).Iterator()
-	for keys.Next(ctx) {
-		kind, err := d.store.Type(ctx, keys.Val()).Result()
-		if err != nil || kind != "list" {
-			return nil, fmt.Errorf("%s is a %s: %w", keys.Val(), kind, err)
-		}
-		list, err := d.store.LRange(ctx, keys.Val(), 1, -1).Result()
+	for cursor := uint64(0); ; {
+		keys, next, err := d.store.Scan(ctx, cursor, "frontend:*", 1000).Result()
 		if err != nil {
 			return nil, err
 		}
-		for _, url := range list {
-			urls[url] = true
+		lists, err := d.store.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, key := range keys {
+				p.LRange(ctx, key, 1, -1)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, list := range lists {
+			for _, url := range list.(*redis.StringSliceCmd).Val() {
+				urls[url] = true
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return urls, nil
 		}
 	}
-	return urls, keys.Err()
 }
 
 // ready asks whether there is somebody to ask later.
@@ -118,7 +126,7 @@ func (d *deployment) confirm(ctx context.Context) error {
 			continue
 		}
 		row = 0
-		if _, err := d.running(ctx); err != nil {
+		if err := d.alive(ctx); err != nil {
 			return err
 		}
 		if d.clock.Now().After(end) {
@@ -128,8 +136,7 @@ func (d *deployment) confirm(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := d.running(ctx)
-	return err
+	return d.alive(ctx)
 }
 
 // drain waits until the router has no request in flight with any of urls.

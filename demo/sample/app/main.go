@@ -30,7 +30,7 @@ import (
 	"time"
 )
 
-// options is how this instance behaves. The zero value of each misbehaviour is
+// options describes how this instance behaves. The zero value of each misbehaviour is
 // to behave.
 type options struct {
 	addr          string        // -addr, ADDR; else :$PORT, else :8080

@@ -1,2 +1,2 @@
 print("fine")
-local x = = 1 --> 11 E001 syntax error near "="
+local x = = 1 --> 11 E001 unexpected symbol near '='

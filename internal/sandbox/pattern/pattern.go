@@ -15,7 +15,7 @@ const (
 	// maxDepth bounds the recursion, which a pattern of many `x?` or captures
 	// drives; C Lua 5.1 lets it run into the C stack.
 	maxDepth = 5000
-	// batch is how many steps pass between two calls of Matcher.charge.
+	// batch is the number of steps between two calls of Matcher.charge.
 	batch = 512
 
 	unfinished = -1 // length of a capture that is still open
@@ -38,7 +38,7 @@ type Matcher struct {
 	capture  [maxCaptures]struct{ start, len int }
 }
 
-// New returns a matcher of pat on src. charge, when not nil, is told about the
+// New returns a matcher of pat on src. charge, when not nil, is called with the
 // work done; it ends the match by panicking, and the panic passes through.
 func New(src, pat string, charge func(steps int)) *Matcher {
 	// A NUL ends a Lua 5.1 pattern; %z stands for one.

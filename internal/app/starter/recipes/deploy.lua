@@ -13,9 +13,9 @@ end
 
 local d = deployment.open(p)
 d:start()
-if d.settled then return end -- all is as wanted, and was found healthy
-say("switching " .. p.host .. " to " .. p.image)
+if d.settled then return end -- everything is as wanted, and healthy
+say("switching " .. d.route.name .. " to " .. p.image)
 d:switch()
 d:confirm()
 d:finish()
-say(p.host .. " runs " .. p.image)
+say(d.route.name .. " runs " .. p.image)
